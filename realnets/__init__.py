@@ -1,0 +1,1 @@
+"""Real networks through the same engine."""

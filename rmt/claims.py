@@ -1,0 +1,148 @@
+"""Claim and Verdict: what a paper says, how it is measured, and what came out. Knows no science."""
+
+import importlib.util
+import math
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from rmt.errors import InputError
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.figure import Figure
+
+Outcome = Literal["supported", "contradicted", "inconclusive"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The judgement on one statement.
+
+    Attributes:
+        statement: what was judged, in one line.
+        outcome: supported, contradicted or inconclusive.
+        effect: the measured number the outcome rests on.
+        interval: its confidence interval, multiplicity accounted for.
+        n: the number of independent replicates behind it.
+        sentence: what was found, in one sentence.
+    """
+
+    statement: str
+    outcome: Outcome
+    effect: float
+    interval: tuple[float, float]
+    n: int
+    sentence: str
+
+    @classmethod
+    def judge(
+        cls,
+        statement: str,
+        effect: float,
+        interval: tuple[float, float],
+        claimed: tuple[float, float],
+        n: int,
+        sentence: str,
+    ) -> "Verdict":
+        """Judge by intervals: supported if `interval` lies inside `claimed`, contradicted if they are disjoint.
+
+        Anything else, NaN included, is inconclusive. `claimed` is the claim with its pre-set margin.
+        """
+        low, high = interval
+        if claimed[0] <= low and high <= claimed[1]:
+            outcome: Outcome = "supported"
+        elif high < claimed[0] or low > claimed[1]:
+            outcome = "contradicted"
+        else:
+            outcome = "inconclusive"
+        return cls(statement, outcome, float(effect), (float(low), float(high)), int(n), sentence)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values; non-finite numbers become null."""
+        row = asdict(self)
+        row["effect"] = _finite(self.effect)
+        row["interval"] = [_finite(x) for x in self.interval]
+        return row
+
+
+def _finite(x: float) -> float | None:
+    return x if math.isfinite(x) else None
+
+
+@dataclass(frozen=True)
+class Size:
+    """A grid and the number of trials per point: int, bool and str axes are static, float axes are traced."""
+
+    grid: Mapping[str, Sequence[Any]]
+    n_trials: int
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One statement of a paper, with everything needed to check it.
+
+    Attributes:
+        name: a slug, the name of its results folder.
+        title: one line for tables.
+        quote: the claim in the paper's words.
+        source: paper, section or equation.
+        criterion: what would support and what would contradict it, fixed before the run.
+        sizes: `smoke`, `default` and `paper`.
+        measure: `measure(key, **point) -> {name: array}`, pure and jit-able; see `rmt.sweep`.
+        check: `check(dataset) -> [Verdict, ...]`; the first is the verdict on the claim, the others on its parts.
+        figure: `figure(dataset) -> Figure`.
+        caption: what the figure shows.
+    """
+
+    name: str
+    title: str
+    quote: str
+    source: str
+    criterion: str
+    sizes: Mapping[str, Size]
+    measure: Callable[..., Mapping[str, Any]]
+    check: Callable[["xr.Dataset"], Sequence[Verdict]]
+    figure: Callable[["xr.Dataset"], "Figure"]
+    caption: str
+
+
+def load_claims(paths: Sequence[Path]) -> dict[Path, Claim]:
+    """Load `claim` from each Python file; a folder stands for the files in it whose names do not start with "_".
+
+    Raises:
+        InputError: a path does not exist, holds no claim, cannot be imported, or two claims share a name.
+    """
+    claims: dict[Path, Claim] = {}
+    for path in paths:
+        if not path.exists():
+            raise InputError(f"{path}: no such file or folder")
+        files = sorted(p for p in path.glob("*.py") if not p.name.startswith("_")) if path.is_dir() else [path]
+        if not files:
+            raise InputError(f"{path}: no experiment files (*.py) in this folder")
+        for file in files:
+            claims[file] = _load(file)
+    names = [claim.name for claim in claims.values()]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"two claims are called {name!r}: {', '.join(str(f) for f, c in claims.items() if c.name == name)}")
+    return claims
+
+
+def _load(file: Path) -> Claim:
+    name = f"rmt_experiment_{file.stem}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise InputError(f"{file}: not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise InputError(f"{file}: cannot be loaded: {type(error).__name__}: {error}") from error
+    claim = getattr(module, "claim", None)
+    if not isinstance(claim, Claim):
+        raise InputError(f"{file}: defines no `claim = rmt.Claim(...)`")
+    return claim

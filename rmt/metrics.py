@@ -1,0 +1,54 @@
+"""Quality metrics of the Heavy-Tailed Self-Regularization papers: plain functions of a Spectrum, and of a fit where needed.
+
+One convention throughout: eigenvalues lambda are of X = W^T W / N, norms are norms of W, logarithms are base 10.
+WeightWatcher has no 1/N: its eigenvalues are N lambda, and its `alpha_weighted` is `alpha_hat + alpha log10 N`.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from rmt.spectra import Spectrum
+from rmt.tails.base import TailFit
+
+
+def log_frobenius_norm(s: Spectrum) -> Float[Array, "*batch"]:
+    """log10 ||W||_F^2 = log10(N sum_i lambda_i)."""
+    return jnp.log10(s.N * jnp.sum(s.eigenvalues, axis=-1))
+
+
+def log_spectral_norm(s: Spectrum) -> Float[Array, "*batch"]:
+    """log10 ||W||_2^2 = log10(N lambda_max)."""
+    return jnp.log10(s.N * s.lambda_max)
+
+
+def alpha_hat(s: Spectrum, fit: TailFit) -> Float[Array, "*batch"]:
+    """alpha log10 lambda_max (Martin & Mahoney, SDM 2020, eq 8's left side)."""
+    return fit.alpha * jnp.log10(s.lambda_max)
+
+
+def log_alpha_norm(s: Spectrum, fit: TailFit) -> Float[Array, "*batch"]:
+    """log10 of the alpha-Schatten norm, log10 Tr X^alpha = log10 sum_i lambda_i^alpha; alpha_hat <= it <= alpha_hat + log10 M."""
+    log_lambda = jnp.log(s.eigenvalues)
+    return jax.nn.logsumexp(fit.alpha[..., None] * log_lambda, axis=-1) / jnp.log(10.0)
+
+
+def stable_rank(s: Spectrum) -> Float[Array, "*batch"]:
+    """||W||_F^2 / ||W||_2^2 = sum_i lambda_i / lambda_max, in [1, M]."""
+    return jnp.sum(s.eigenvalues, axis=-1) / s.lambda_max
+
+
+def log_stable_rank(s: Spectrum) -> Float[Array, "*batch"]:
+    """R = log ||W||_F^2 / log lambda_max, the stable rank "in log units" (SDM 2020, section 3).
+
+    Not scale invariant: W -> c W adds 2 log c to both logarithms. Undefined at lambda_max = 1.
+    """
+    return log_frobenius_norm(s) / jnp.log10(s.lambda_max)
+
+
+def entropy(s: Spectrum) -> Float[Array, "*batch"]:
+    """Matrix entropy -sum_i p_i ln p_i / ln r in [0, 1], p_i = lambda_i / sum lambda, r the numerical rank; 0 at rank one."""
+    p = s.eigenvalues / jnp.sum(s.eigenvalues, axis=-1, keepdims=True)
+    rank = jnp.sum(s.eigenvalues > s.lambda_max[..., None] * s.N * jnp.finfo(p.dtype).eps, axis=-1)
+    H = -jnp.sum(jnp.where(p > 0, p * jnp.log(jnp.where(p > 0, p, 1)), 0), axis=-1)
+    return jnp.where(rank > 1, H / jnp.log(jnp.maximum(rank, 2)), 0 * H)
