@@ -1,0 +1,43 @@
+# make lab   the whole lab at default size: experiments, a real network, the report
+# make test  the linters, the type checker and the tests
+# make paper the experiments at paper size, and README's verdict table from them
+# Each first makes or updates the virtual environment .venv from requirements.lock.
+
+PYTHON ?= python3
+BIN := .venv/bin
+OUT ?= results
+
+.PHONY: lab test paper lock clean
+
+lab: .venv/installed
+	$(BIN)/rmt run experiments --size default --out $(OUT)
+	@$(BIN)/realnets compare zoo:minilm --out $(OUT)/tables/minilm.json || \
+	  { [ $$? -eq 3 ] && echo "lab: no network, so the real-network part is skipped; run make lab again when there is one"; }
+	$(BIN)/rmt report $(OUT)
+
+test: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
+	$(BIN)/python -m pytest
+
+paper: .venv/installed
+	$(BIN)/rmt run experiments --size paper --out $(OUT)
+	$(BIN)/rmt report $(OUT) --readme README.md
+
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "make: needs Python 3.11 or newer, got $$($(PYTHON) --version 2>&1); try make PYTHON=python3.12"; exit 2; }
+	@echo "installing the locked dependencies into .venv; a minute or two the first time"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+# For maintainers; needs uv on the PATH. Hashes only, no index addresses: it installs from whatever registry pip is set to.
+lock:
+	uv pip compile pyproject.toml --extra test --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
+	  --no-header --no-annotate --output-file requirements.lock
+
+clean:
+	rm -rf .venv

@@ -1,0 +1,63 @@
+"""Metrics against their definitions on the matrix itself."""
+
+import jax
+import numpy as np
+import pytest
+
+import rmt
+from rmt import metrics
+
+
+@pytest.fixture(scope="module")
+def case():
+    W = np.random.default_rng(0).standard_t(2.5, (80, 50))
+    s = rmt.spectrum(W)
+    return W, s, rmt.fit_tail(s)
+
+
+def test_norms_are_norms_of_W(case):
+    W, s, _ = case
+    assert float(metrics.log_frobenius_norm(s)) == pytest.approx(np.log10((W**2).sum()), rel=1e-12)
+    assert float(metrics.log_spectral_norm(s)) == pytest.approx(2 * np.log10(np.linalg.norm(W, 2)), rel=1e-12)
+    assert float(metrics.stable_rank(s)) == pytest.approx((W**2).sum() / np.linalg.norm(W, 2) ** 2, rel=1e-12)
+
+
+def test_shape_metrics_follow_their_formulas(case):
+    W, s, fit = case
+    X = W.T @ W / 80
+    lambdas, alpha = np.linalg.eigvalsh(X), float(fit.alpha)
+    assert float(metrics.alpha_hat(s, fit)) == pytest.approx(alpha * np.log10(lambdas[-1]), rel=1e-10)
+    assert float(metrics.log_alpha_norm(s, fit)) == pytest.approx(np.log10((lambdas**alpha).sum()), rel=1e-10)
+    assert float(metrics.log_stable_rank(s)) == pytest.approx(np.log10((W**2).sum()) / np.log10(lambdas[-1]), rel=1e-10)
+
+
+def test_schatten_norm_lies_within_log_M_above_alpha_hat(case):
+    _, s, fit = case
+    gap = float(metrics.log_alpha_norm(s, fit) - metrics.alpha_hat(s, fit))
+    assert 0 <= gap <= np.log10(s.M)
+
+
+def test_schatten_norm_does_not_overflow():
+    s = rmt.Spectrum(np.geomspace(1e-3, 1e25, 40), N=40)
+    fit = rmt.fit_tail(s)
+    steep = rmt.TailFit(20.0 + 0 * fit.alpha, *(getattr(fit, f) for f in ("stderr", "xmin", "xmax", "ks", "n_tail", "status")))
+    assert float(metrics.log_alpha_norm(s, steep)) == pytest.approx(500, rel=1e-9)
+
+
+def test_entropy_is_one_for_equal_eigenvalues_and_zero_for_rank_one():
+    assert float(metrics.entropy(rmt.Spectrum(np.ones(30), N=60))) == pytest.approx(1)
+    one = np.zeros(30)
+    one[-1] = 3
+    assert float(metrics.entropy(rmt.Spectrum(one, N=60))) == 0
+
+
+def test_metrics_batch(case):
+    W, s, _ = case
+    batch = jax.vmap(rmt.spectrum)(np.stack([W, 2 * W]))
+    fits = jax.vmap(rmt.fit_tail)(batch)
+    for name in ("alpha_hat", "log_alpha_norm"):
+        loop = [getattr(metrics, name)(t, rmt.fit_tail(t)) for t in (rmt.spectrum(W), rmt.spectrum(2 * W))]
+        np.testing.assert_allclose(getattr(metrics, name)(batch, fits), loop, rtol=1e-12)
+    for name in ("log_frobenius_norm", "log_spectral_norm", "stable_rank", "log_stable_rank", "entropy"):
+        loop = [getattr(metrics, name)(t) for t in (rmt.spectrum(W), rmt.spectrum(2 * W))]
+        np.testing.assert_allclose(getattr(metrics, name)(batch), loop, rtol=1e-12)
