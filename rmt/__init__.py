@@ -1,4 +1,4 @@
-"""A simulation lab for heavy-tailed random matrices: key -> W -> Spectrum -> TailFit -> Dataset -> Verdict.
+"""A simulation lab for heavy-tailed random matrices: key -> W -> Spectrum -> TailFit -> Dataset -> Verdict -> figure.
 
     W = rmt.IID(rmt.Pareto(mu=1.5)).sample(jax.random.key(0), (2000, 1000))
     fit = rmt.fit_tail(rmt.spectrum(W))
@@ -7,20 +7,74 @@ Importing this turns on JAX's 64-bit mode for the whole process: heavy-tailed dr
 can neither hold apart nor sample far enough into the tail. Ask for float32 by dtype where it will do.
 """
 
+import importlib
 from typing import TYPE_CHECKING
 
 import jax
 
 jax.config.update("jax_enable_x64", True)
 
-from rmt import metrics as metrics  # noqa: E402 (x64 first, so nothing below can be traced in 32 bits)
-from rmt.errors import InputError as InputError  # noqa: E402
-from rmt.spectra import Spectrum as Spectrum  # noqa: E402
-from rmt.spectra import spectrum as spectrum  # noqa: E402
-from rmt.tails import Clauset as Clauset  # noqa: E402
-from rmt.tails import Status as Status  # noqa: E402
-from rmt.tails import TailFit as TailFit  # noqa: E402
-from rmt.tails import fit_tail as fit_tail  # noqa: E402
+# ruff: noqa: E402 (x64 comes first, so that nothing below can be traced in 32 bits)
+from rmt import laws as laws
+from rmt import metrics as metrics
+from rmt import spikes as spikes
+from rmt.ensembles import IID, Ensemble, Shuffled, Spiked
+from rmt.errors import InputError
+from rmt.laws import (
+    Centred,
+    Frechet,
+    Gaussian,
+    Law,
+    Lomax,
+    MarchenkoPastur,
+    Pareto,
+    StudentT,
+    TracyWidom,
+    johnstone,
+)
+from rmt.spectra import Spectrum, spectrum
+from rmt.tails import Clauset, Status, TailFit, fit_tail
 
 if TYPE_CHECKING:
-    from rmt.claims import Claim as Claim
+    from rmt.claims import Claim, Size, Verdict
+    from rmt.sweeps import sweep
+
+# These pull in xarray, zarr or scipy.stats, which nobody should wait for who only fits a tail.
+_LAZY = {"sweep": "rmt.sweeps", "Claim": "rmt.claims", "Size": "rmt.claims", "Verdict": "rmt.claims"}
+
+__all__ = [
+    "IID",
+    "Centred",
+    "Claim",
+    "Clauset",
+    "Ensemble",
+    "Frechet",
+    "Gaussian",
+    "InputError",
+    "Law",
+    "Lomax",
+    "MarchenkoPastur",
+    "Pareto",
+    "Shuffled",
+    "Size",
+    "Spectrum",
+    "Spiked",
+    "Status",
+    "StudentT",
+    "TailFit",
+    "TracyWidom",
+    "Verdict",
+    "fit_tail",
+    "johnstone",
+    "laws",
+    "metrics",
+    "spectrum",
+    "spikes",
+    "sweep",
+]
+
+
+def __getattr__(name: str):
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'rmt' has no attribute {name!r}")

@@ -5,29 +5,30 @@
 A Gauss-Legendre rule turns the operator into a matrix, and the determinant of the matrix converges exponentially in
 the number of nodes. F2 is computed a second time from the Airy kernel, and every value with two numbers of nodes.
 
-    python tests/reference/tracy_widom.py         # about ten minutes on one core
+    python tests/reference/tracy_widom.py         # ten minutes on one core with gmpy2 installed, half an hour without
 
 writes `rmt/laws/tracy_widom.json` (Chebyshev coefficients of log F and log(1 - F), and the tail series) and
 `tests/reference/tracy_widom.json` (values off the Chebyshev nodes, for the tests).
 
-Source: P. L. Ferrari, H. Spohn, J. Phys. A 38 (2005) L557 for F1; F. Bornemann, Math. Comp. 79 (2010) 871 for the method.
+Source: P. L. Ferrari, H. Spohn, J. Phys. A 38 (2005) L557 for F1; F. Bornemann, Math. Comp. 79 (2010) 871 for the
+method.
 """
 
 import json
 from pathlib import Path
 
-import numpy as np
 from mpmath import mp, mpf
 from numpy.polynomial.legendre import leggauss
 
 mp.dps = 50
 ROOT = Path(__file__).parents[2]
-NODES = 80
+NODES = {True: 72, False: 48}  # left and right of s = -4: the further left, the more the kernel oscillates
 DEGREE = 24
 WIDTH = 2
 LOW, MIDDLE = -10, 0  # the table holds log F below MIDDLE and log(1 - F) above: each where it has no cancellation
 HIGH = {1: 12, 2: 8}  # beyond, 1 - F is the trace of its kernel up to a relative 1e-16, which has a series
 TAIL_TERMS = 20
+POINTS = (-9.3, -7.1, -5.05, -3.8, -2.9, -2, -1.3, -0.4, 0, 0.55, 1.7, 2.9, 4.3, 6.1, 7.7, 9.6, 11.3, 13, 16)  # fmt: skip
 
 
 def gauss_legendre(n: int) -> tuple[list[mpf], list[mpf]]:
@@ -60,9 +61,7 @@ def determinant(kernel, length: mpf, rule) -> tuple[mpf, mpf]:
 
 def ferrari_spohn(s: mpf, rule) -> dict[int, mpf]:
     """F1(s) and F2(s) from B_s; beyond Ai's argument max(24, s + 12) the kernel is below 1e-30 of its value at 0."""
-    minus, plus = determinant(
-        lambda i, j, x: mp.airyai((x[i] + x[j]) / 2 + s) / 2, 2 * max(24 - s, mpf(12)), rule
-    )
+    minus, plus = determinant(lambda i, j, x: mp.airyai((x[i] + x[j]) / 2 + s) / 2, 2 * max(24 - s, mpf(12)), rule)
     return {1: minus, 2: minus * plus}
 
 
@@ -92,11 +91,11 @@ def chebyshev(values: list[mpf]) -> list[float]:
 
 def table() -> dict[str, dict]:
     """Coefficients, one row a segment of length WIDTH, of log F (s < MIDDLE) or log(1 - F) (s > MIDDLE)."""
-    rule = gauss_legendre(NODES)
+    rules = {left: gauss_legendre(n) for left, n in NODES.items()}
     angles = [mp.cos(mp.pi * (j + mpf(1) / 2) / (DEGREE + 1)) for j in range(DEGREE + 1)]
     rows: dict[int, list] = {1: [], 2: []}
     for left in range(LOW, max(HIGH.values()), WIDTH):
-        at = [ferrari_spohn(left + WIDTH * (1 + a) / 2, rule) for a in angles]
+        at = [ferrari_spohn(left + WIDTH * (1 + a) / 2, rules[left < -4]) for a in angles]
         for beta, high in HIGH.items():
             if left < high:
                 F = [value[beta] for value in at]
@@ -109,7 +108,10 @@ def table() -> dict[str, dict]:
 
 
 def tail_series(beta: int) -> dict:
-    """1 - F ~ exp(-rate s^(3/2)) s^(-power) sum_k a_k s^(-3k/2): one half int_s^inf Ai for F1, twice int int Ai^2 for F2."""
+    """1 - F ~ exp(-rate s^(3/2)) s^(-power) sum_k a_k s^(-3k/2).
+
+    To a relative 1 - F it is the trace of the kernel: half int_s^inf Ai for F1, int_s^inf int_t^inf Ai^2 for F2.
+    """
     airy = [mpf(1)]
     for k in range(1, TAIL_TERMS):
         airy.append(-airy[-1] * (6 * k - 5) * (6 * k - 1) / (72 * k) * mpf(3) / 2)
@@ -132,9 +134,10 @@ def integrate(series: list[mpf], power: mpf, decay: int) -> tuple[list[mpf], mpf
 
 def checks() -> list[dict]:
     """Values between the Chebyshev nodes, with the agreement of two rules and, for F2, of two kernels."""
-    rule, finer = gauss_legendre(NODES), gauss_legendre(NODES + 16)
+    rules = {left: (gauss_legendre(n), gauss_legendre(n + 16)) for left, n in NODES.items()}
     rows = []
-    for s in (-9.3, -7.1, -5.05, -3.8, -2.9, -2.0, -1.3, -0.4, 0.0, 0.55, 1.7, 2.9, 4.3, 6.1, 7.7, 9.6, 11.3, 13.0, 16.0):
+    for s in POINTS:
+        rule, finer = rules[s < -4]
         F, fine, airy = ferrari_spohn(mpf(s), rule), ferrari_spohn(mpf(s), finer), airy_kernel(mpf(s), rule)
         for beta in F:
             rows.append({"beta": beta, "s": s, "cdf": mp.nstr(fine[beta], 25), "sf": mp.nstr(1 - fine[beta], 25)})
@@ -145,6 +148,5 @@ def checks() -> list[dict]:
 
 
 if __name__ == "__main__":
-    np.set_printoptions(precision=17)
     (ROOT / "tests/reference/tracy_widom.json").write_text(json.dumps(checks(), indent=1) + "\n")
     (ROOT / "rmt/laws/tracy_widom.json").write_text(json.dumps(table(), indent=1) + "\n")

@@ -1,0 +1,122 @@
+"""What a tensor's name and shape say of its part in the network: conventions of PyTorch, Keras and TensorFlow."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_OPTIMISER_FOLDER = re.compile(r"(optim|adam|rmsprop|opt_state)")
+_OPTIMISER_LEAF = frozenset(
+    "exp_avg exp_avg_sq max_exp_avg_sq exp_inf momentum_buffer square_avg grad_avg acc_delta prev ax eta momentum velocity".split()
+)
+_NORMALISATION = re.compile(r"(norm|running_(mean|var)|num_batches_tracked|(^|[._/])(ln|bn|gn)(_|\d|[._/]|$))")
+_WEIGHT_LEAVES = frozenset("weight w kernel embeddings embedding table".split())
+_NOT_EMBEDDING = re.compile(r"(proj|linear|dense|fc|out|conv)")
+
+_TORCH_RECURRENT = re.compile(r"^(?P<head>.*?)(?P<word>weight|w|kernel)_(?P<side>ih|hh)(?P<tail>(_?l?\d+)?(_reverse)?)$")
+_KERAS_RECURRENT = re.compile(r"^(?P<head>.*?)(?P<word>recurrent_kernel|kernel)$")
+
+_GATES = {
+    ("torch", 4): ("lstm", ("i", "f", "g", "o")),
+    ("torch", 3): ("gru", ("r", "z", "n")),
+    ("keras", 4): ("lstm", ("i", "f", "c", "o")),
+    ("keras", 3): ("gru", ("z", "r", "h")),
+    ("tensorflow", 4): ("lstm", ("i", "c", "f", "o")),
+    ("torch", 1): ("rnn", ("",)),
+    ("keras", 1): ("rnn", ("",)),
+}
+
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""Shapes of all tensors of a file by their `bare` names: a tensor's neighbours tell what it is."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Gates stacked along one axis of a recurrent kernel, in the framework's order."""
+
+    cell: str
+    axis: int
+    gates: tuple[str, ...]
+
+
+def bare(name: str) -> str:
+    """The name without TensorFlow's output number: "kernel:0" -> "kernel"."""
+    return re.sub(r":\d+$", "", name)
+
+
+def parts(name: str) -> list[str]:
+    """The name's components in lower case: "a.b/c:0" -> ["a", "b", "c"]."""
+    return [p for p in re.split(r"[./]", bare(name.lower())) if p]
+
+
+def is_optimiser_state(name: str) -> bool:
+    """Whether a tensor is a moment or buffer of an optimiser: under an "optim..." or "adam..." key, or called exp_avg."""
+    components = parts(name)
+    if any(_OPTIMISER_FOLDER.match(p) for p in components):
+        return True
+    return bool(components) and components[-1] in _OPTIMISER_LEAF
+
+
+def is_normalisation(name: str) -> bool:
+    """Whether a vector is a gain, shift or running moment of a normalisation layer."""
+    return _NORMALISATION.search(name.lower()) is not None
+
+
+def is_embedding(name: str) -> bool:
+    """Whether a matrix is a table of embeddings, by the component before "weight": ...emb..., wte or wpe."""
+    components = [p for p in parts(name) if p not in _WEIGHT_LEAVES] or parts(name)
+    if any(leaf in parts(name)[-1:] for leaf in ("embedding", "embeddings")):
+        return True
+    last = components[-1] if components else ""
+    return last in ("wte", "wpe") or ("emb" in last and _NOT_EMBEDDING.search(last) is None)
+
+
+def has_scale(name: str, shapes: Shapes) -> bool:
+    """Whether a tensor is stored quantised, with its scale beside it (weight_scale, weight_scale_inv, weight.absmax)."""
+    return any(f"{bare(name)}{suffix}" in shapes for suffix in ("_scale", "_scale_inv", ".scale", ".absmax"))
+
+
+def recurrent_split(name: str, shapes: Shapes) -> Split | None:
+    """How a recurrent kernel splits into gates, or None if the matrix is not one.
+
+    The number of gates is the ratio of the hidden-to-hidden kernel's sides (4 H x H for an LSTM, 3 H x H for a GRU), read
+    off the tensor itself or off its partner; an LSTM with a projection (weight_hr) has no such ratio and 4 gates.
+
+    Source: PyTorch (i, f, g, o; r, z, n), Keras (i, f, c, o; z, r, h) and TensorFlow 1 (i, j, f, o) store them in these orders.
+    """
+    name = bare(name)
+    for framework, axis, count in (_torch_gates(name, shapes), _keras_gates(name, shapes), _tensorflow_gates(name, shapes)):
+        if (framework, count) in _GATES and shapes[name][axis] % count == 0:
+            cell, gates = _GATES[framework, count]
+            return Split(cell, axis, gates)
+    return None
+
+
+def _torch_gates(name: str, shapes: Shapes) -> tuple[str, int, int]:
+    match = _TORCH_RECURRENT.match(name)
+    if match is None:
+        return "torch", 0, 0
+    head, word, tail = match["head"], match["word"], match["tail"]
+    if f"{head}{word}_hr{tail}" in shapes:
+        return "torch", 0, 4
+    hidden = shapes.get(f"{head}{word}_hh{tail}")
+    if hidden is None:
+        return "torch", 0, 4 if "lstm" in head.lower() else 3 if "gru" in head.lower() else 0
+    return "torch", 0, _ratio(hidden[0], hidden[-1])
+
+
+def _keras_gates(name: str, shapes: Shapes) -> tuple[str, int, int]:
+    match = _KERAS_RECURRENT.match(name)
+    hidden = shapes.get(f"{match['head']}recurrent_kernel") if match else None
+    return "keras", 1, _ratio(hidden[-1], hidden[0]) if hidden else 0
+
+
+def _tensorflow_gates(name: str, shapes: Shapes) -> tuple[str, int, int]:
+    """TensorFlow 1's fused kernel (inputs + H) x 4 H of a cell called ...lstm_cell."""
+    components = parts(name)
+    fused = len(components) > 1 and components[-1] == "kernel" and components[-2].endswith("lstm_cell")
+    return "tensorflow", 1, 4 if fused and f"{name.removesuffix('kernel')}recurrent_kernel" not in shapes else 0
+
+
+def _ratio(long: int, short: int) -> int:
+    return long // short if short and long % short == 0 else 0

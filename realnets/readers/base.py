@@ -1,0 +1,64 @@
+"""What every reader of weight files shares: the lazy Tensor, the Probe that tells formats apart, dtype names."""
+
+import zipfile
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+
+from rmt.errors import InputError
+
+MAX_INDEX_BYTES = 64 * 2**20
+"""Longest list of contents (pickle, header) that is read: room for some 100,000 tensors."""
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One array of a weight file, not read yet.
+
+    Attributes:
+        name: its name in the file, nesting joined by dots.
+        shape: its shape as stored.
+        dtype: NumPy's or ml_dtypes' name of its element type; any other name is a type that cannot be loaded.
+        load: reads this array alone, in its stored dtype; raises InputError where the bytes are missing or damaged.
+        memory: identity of the bytes it views, where the format has one: tied tensors have equal identities.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    load: Callable[[], np.ndarray] = field(repr=False)
+    memory: Hashable = None
+
+
+class Probe:
+    """The first bytes of a file and, for a zip, the names in it: what a reader decides by."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        with path.open("rb") as file:
+            self.head = file.read(64)
+        self.size = path.stat().st_size
+
+    @cached_property
+    def members(self) -> tuple[str, ...]:
+        """Names in the zip archive; empty if the file is not one."""
+        if not self.head.startswith(b"PK\x03\x04"):
+            return ()
+        try:
+            with zipfile.ZipFile(self.path) as archive:
+                return tuple(archive.namelist())
+        except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError) as error:
+            raise InputError(f"{self.path}: truncated or damaged zip archive ({error})") from error
+
+
+def numpy_dtype(name: str) -> np.dtype:
+    """The NumPy dtype called `name`, the 16- and 8-bit floats of ml_dtypes included; ValueError for any other name."""
+    extended = getattr(ml_dtypes, name, None) if name.startswith(("bfloat", "float8")) else None
+    try:
+        return np.dtype(extended if extended is not None else name)
+    except TypeError as error:
+        raise ValueError(f"elements of type {name} cannot be read") from error

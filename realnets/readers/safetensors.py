@@ -1,0 +1,45 @@
+"""safetensors files, through the safetensors package, which checks that the header covers the file exactly."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from realnets.readers.base import Probe, Tensor
+from rmt.errors import InputError
+
+FORMAT = "safetensors"
+
+_DTYPES = {
+    "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16",
+    "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2", "C64": "complex64", "BOOL": "bool",
+    "I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8",
+    "U64": "uint64", "U32": "uint32", "U16": "uint16", "U8": "uint8",
+}  # fmt: skip
+
+
+def recognises(probe: Probe) -> bool:
+    """Eight bytes of header length, then the header's opening brace; the format itself caps a header at 100 MB."""
+    return 2 <= int.from_bytes(probe.head[:8], "little") <= 100_000_000 and probe.head[8:9] == b"{"
+
+
+def tensors(path: Path) -> list[Tensor]:
+    """Every tensor of the file, in the order of the bytes."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            slices = [(name, file.get_slice(name)) for name in file.offset_keys()]
+            return [_tensor(path, name, tuple(s.get_shape()), s.get_dtype()) for name, s in slices]
+    except (SafetensorError, json.JSONDecodeError, ValueError) as error:
+        raise InputError(f"{path}: truncated or damaged safetensors file ({error})") from error
+
+
+def _tensor(path: Path, name: str, shape: tuple[int, ...], dtype: str) -> Tensor:
+    def load() -> np.ndarray:
+        try:
+            with safe_open(path, framework="numpy") as file:
+                return np.asarray(file.get_tensor(name))
+        except (SafetensorError, OSError, ValueError, TypeError) as error:
+            raise InputError(f"{path}: {name}: cannot be read ({error})") from error
+
+    return Tensor(name, shape, _DTYPES.get(dtype, dtype.lower()), load)

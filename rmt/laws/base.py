@@ -1,0 +1,142 @@
+"""Law: a one-dimensional distribution, and the small numerical tools that laws share."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float, Key
+
+
+class Law(eqx.Module):
+    """A one-dimensional distribution: sample it, or evaluate it elementwise.
+
+    The parameters are array leaves, so a traced parameter recompiles nothing and `jax.vmap` batches a law as it
+    batches an array. Every method is elementwise, jit-able and differentiable; a NaN argument gives NaN.
+
+    To add a law, write `_draw`, `_logpdf`, `_cdf`, `_sf`, `_ppf`, `mean` and `var` in a file of its own.
+    """
+
+    def sample(self, key: Key[Array, ""], shape: tuple[int, ...] = (), dtype: Any = float) -> Float[Array, "*shape"]:
+        """Independent draws.
+
+        Args:
+            key: a `jax.random.key`, used up by this call.
+            shape: the shape of the result.
+            dtype: a floating dtype, float64 by default. Draws are made in float64 and then rounded, because 32-bit
+                uniforms sit on a lattice of 2^-23 that cuts heavy tails off; what is beyond the range of `dtype`
+                becomes its largest number.
+
+        Raises:
+            ValueError: `dtype` is not floating.
+        """
+        if not jnp.issubdtype(dtype, jnp.floating):
+            raise ValueError(f"sample(dtype=...) needs a floating dtype, got {np.dtype(dtype)}")
+        largest = float(jnp.finfo(dtype).max)
+        return jnp.clip(self._draw(key, shape), -largest, largest).astype(dtype)
+
+    def logpdf(self, x: ArrayLike) -> Float[Array, "*batch"]:
+        """Natural logarithm of the density at x; -inf outside the support."""
+        return _elementwise(self._logpdf, x)
+
+    def pdf(self, x: ArrayLike) -> Float[Array, "*batch"]:
+        """Density at x."""
+        return jnp.exp(self.logpdf(x))
+
+    def cdf(self, x: ArrayLike) -> Float[Array, "*batch"]:
+        """P(w <= x)."""
+        return _elementwise(self._cdf, x)
+
+    def sf(self, x: ArrayLike) -> Float[Array, "*batch"]:
+        """P(w > x), without the cancellation of 1 - cdf."""
+        return _elementwise(self._sf, x)
+
+    def ppf(self, q: ArrayLike) -> Float[Array, "*batch"]:
+        """The smallest x with cdf(x) >= q; NaN for q outside [0, 1]."""
+        q = jnp.asarray(q, float)
+        inside = (q >= 0) & (q <= 1)
+        return jnp.where(inside, self._ppf(jnp.where(inside, q, 0.5)), jnp.nan)
+
+    @property
+    def tail_index(self) -> Float[Array, ""]:
+        """mu of P(|w| > t) ~ t^-mu; inf when every moment exists."""
+        return jnp.asarray(jnp.inf)
+
+    @property
+    @abstractmethod
+    def mean(self) -> Float[Array, ""]:
+        """E[w]; inf where it diverges, NaN where it does not exist."""
+
+    @property
+    @abstractmethod
+    def var(self) -> Float[Array, ""]:
+        """E[(w - mean)^2]; inf where it diverges, NaN where the mean does not exist."""
+
+    def _draw(self, key: Array, shape: tuple[int, ...]) -> Array:
+        """Draws in float64. By inversion unless a law knows better: good for bounded and light-tailed laws only."""
+        return self._ppf(jax.random.uniform(key, shape, float, minval=jnp.finfo(float).tiny))
+
+    @abstractmethod
+    def _logpdf(self, x: Array) -> Array: ...
+
+    @abstractmethod
+    def _cdf(self, x: Array) -> Array: ...
+
+    @abstractmethod
+    def _sf(self, x: Array) -> Array: ...
+
+    @abstractmethod
+    def _ppf(self, q: Array) -> Array: ...
+
+
+def _elementwise(function: Callable[[Array], Array], x: ArrayLike) -> Array:
+    x = jnp.asarray(x, float)
+    return jnp.where(jnp.isnan(x), x, function(x))
+
+
+def parameter(**options: Any) -> Any:
+    """An equinox field that holds a float64 array, so that 1, 1.0 and a traced value compile to the same program."""
+    return eqx.field(converter=lambda value: jnp.asarray(value, float), **options)
+
+
+def check_parameter(owner: object, name: str, condition: str, holds: Callable[[np.ndarray], Any]) -> None:
+    """Raise ValueError unless `holds` is true of a parameter's value; a traced value has none to check."""
+    value = getattr(owner, name)
+    if not isinstance(value, jax.core.Tracer) and not np.all(holds(np.asarray(value))):
+        raise ValueError(f"{type(owner).__name__}({name}) needs {condition}, got {np.asarray(value)}")
+
+
+def check_positive(owner: object, name: str) -> None:
+    """Raise ValueError unless a parameter is a positive finite number."""
+    check_parameter(owner, name, f"a finite {name} > 0", lambda value: (value > 0) & (value < np.inf))
+
+
+def bisect(rising: Callable[[Array], Array], low: Array, high: Array, steps: int = 64) -> Array:
+    """Where a monotone function becomes positive, elementwise on [low, high], to (high - low)/2^steps.
+
+    A fixed number of halvings, so that it compiles once and batches. Not differentiated: see `implicit`.
+    """
+
+    def halve(_: Any, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = bracket
+        middle = (low + high) / 2
+        up = rising(middle) > 0
+        return jnp.where(up, low, middle), jnp.where(up, middle, high)
+
+    low, high = jax.lax.fori_loop(0, steps, halve, (low, high))
+    return jax.lax.stop_gradient((low + high) / 2)
+
+
+def implicit(law: Law, x: Array, q: Array) -> Array:
+    """The quantile x of q as a differentiable function of q and of the law's parameters.
+
+    A Newton step from x, held fixed: d/dq gives 1/pdf and d/dparameter gives -(d cdf/d parameter)/pdf.
+    """
+    x = jax.lax.stop_gradient(x)
+    slope = jax.lax.stop_gradient(law.pdf(x))
+    interior = (slope > 0) & (slope < jnp.inf)
+    gap = law.cdf(x) - q
+    return x - jnp.where(interior, (gap - jax.lax.stop_gradient(gap)) / jnp.where(interior, slope, 1.0), 0.0)

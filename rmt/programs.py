@@ -1,0 +1,122 @@
+"""A measure as compiled programs: one per combination of static coordinates, each a loop over batches of trials."""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from threading import Lock
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Key
+
+from rmt.layout import RESERVED, Axes, Output, Values
+from rmt.progress import Progress
+
+Measure = Callable[..., Mapping[str, Any]]
+
+
+class Program:
+    """The measure at one combination of static coordinates: traced and lowered at once, compiled when first run.
+
+    Attributes:
+        outputs: what the measure returns there.
+    """
+
+    def __init__(self, measure: Measure, static: Mapping[str, Any], traced: Sequence[str], block: int, batch_size: int):
+        names: list[str] = []
+
+        def trial(key: Array, point: dict[str, Any]) -> tuple[Array, ...]:
+            out = measure(key, **static, **point)
+            if not isinstance(out, Mapping) or not out or not all(isinstance(name, str) for name in out):
+                raise ValueError(f"measure must return a mapping of names to arrays; got {out!r} at {dict(static)}")
+            names[:] = out
+            return tuple(jnp.asarray(value) for value in out.values())
+
+        key = jax.eval_shape(lambda: jax.random.key(0))
+        keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), block))
+        point = dict.fromkeys(traced, 1.0)
+        shapes = jax.eval_shape(trial, key, point)
+        self.outputs = {name: _output(name, shape) for name, shape in zip(names, shapes, strict=True)}
+        self._start = tuple(output.empty((block,)) for output in self.outputs.values())
+        self._lowered = jax.jit(_batches(trial, batch_size)).trace(keys, 0, 0, point, self._start).lower()
+        self._compiled: Any = None
+        self._lock = Lock()
+        self._traced, self._batch_size = tuple(traced), batch_size
+
+    def digest(self) -> str:
+        """SHA-256 of the lowered program: the same program, the same values."""
+        return hashlib.sha256(self._lowered.as_text().encode()).hexdigest()
+
+    def run(self, keys: Key[Array, " block"], point: Mapping[str, Any], done: int, stop: int) -> Values:
+        """Values of a block, in which trials done .. stop - 1 are computed and others may be left at the fill value."""
+        with self._lock:  # workers that need the same program wait for one compilation
+            if self._compiled is None:
+                self._compiled = self._lowered.compile()
+        first, last = done // self._batch_size, -(-stop // self._batch_size)
+        traced = {name: point[name] for name in self._traced}
+        out = self._compiled(keys, first, last, traced, self._start)
+        return {name: np.asarray(value) for name, value in zip(self.outputs, out, strict=True)}
+
+
+def compile_measure(
+    measure: Measure, axes: Axes, block: int, batch_size: int, progress: bool | str = False
+) -> dict[str, Program]:
+    """A program for every combination of static coordinates, by `static_name`; all have the same outputs.
+
+    Raises:
+        ValueError: the measure does not return a mapping, or not the same names, shapes and dtypes everywhere.
+    """
+    static = [name for name, values in axes.items() if not isinstance(values[0], float)]
+    traced = [name for name in axes if name not in static]
+    points = [dict(zip(static, values, strict=True)) for values in itertools.product(*(axes[name] for name in static))]
+    programs: dict[str, Program] = {}
+    with Progress(progress, len(points), 0, len(points), "programs traced") as bar:
+        for point in points:
+            program = programs[static_name(point)] = Program(measure, point, traced, block, batch_size)
+            _check(program.outputs, next(iter(programs.values())).outputs, point, axes)
+            bar.advance(1)
+    return programs
+
+
+def static_name(point: Mapping[str, Any]) -> str:
+    """The static coordinates of a point, spelled one way."""
+    return json.dumps({name: value for name, value in point.items() if not isinstance(value, float)}, sort_keys=True)
+
+
+def _batches(trial: Callable[..., tuple[Array, ...]], batch_size: int) -> Callable[..., tuple[Array, ...]]:
+    """A loop over batches first .. last - 1 of a block's keys: `lax.map(batch_size=)` that stops where it is told.
+
+    The bounds are data, so one program serves full and part-filled blocks, and a trial meets the same code in each.
+    """
+
+    def run(keys: Array, first: Any, last: Any, point: dict[str, Any], start: tuple[Array, ...]) -> tuple[Array, ...]:
+        def batch(i: Array, out: tuple[Array, ...]) -> tuple[Array, ...]:
+            some = jax.lax.dynamic_slice_in_dim(keys, i * batch_size, batch_size)
+            new = jax.vmap(lambda key: trial(key, point))(some)
+            put = jax.lax.dynamic_update_slice_in_dim
+            return tuple(put(o, n, i * batch_size, 0) for o, n in zip(out, new, strict=True))
+
+        return jax.lax.fori_loop(first, last, batch, start)
+
+    return run
+
+
+def _output(name: str, shape: jax.ShapeDtypeStruct) -> Output:
+    if not isinstance(shape.dtype, np.dtype) or shape.dtype.kind not in "biufc":
+        raise ValueError(f"measure must return numbers; {name!r} has dtype {shape.dtype}")
+    return Output(shape.dtype, shape.shape)
+
+
+def _check(outputs: Mapping[str, Output], expected: Mapping[str, Output], point: Mapping[str, Any], axes: Axes) -> None:
+    if clash := {*outputs} & {*axes, *RESERVED}:
+        raise ValueError(f"measure returns {sorted(clash)}, which are names of axes or of the sweep's own; rename them")
+    if outputs != expected:
+        differ = sorted(name for name in {*outputs, *expected} if outputs.get(name) != expected.get(name))
+        here, there = ({name: str(some.get(name)) for name in differ} for some in (outputs, expected))
+        raise ValueError(
+            f"measure must return the same names, shapes and dtypes at every point; "
+            f"at {dict(point)} it returns {here}, elsewhere {there}"
+        )

@@ -1,0 +1,41 @@
+"""Where a result comes from: the versions, the device and the git commit that made it."""
+
+import platform
+import subprocess
+from importlib import metadata
+from typing import Any
+
+import jax
+
+PACKAGES = {"rmt": "heavytail-lab", "jax": "jax", "jaxlib": "jaxlib", "numpy": "numpy", "scipy": "scipy"}
+
+
+def versions() -> dict[str, str]:
+    """Versions of rmt, jax, jaxlib, numpy, scipy and python; "unknown" for one that is not installed."""
+    return {name: _version(package) for name, package in PACKAGES.items()} | {"python": platform.python_version()}
+
+
+def device() -> str:
+    """Kind of the default device, such as "cpu" or "NVIDIA A100"."""
+    return jax.devices()[0].device_kind
+
+
+def git_state() -> str:
+    """Commit of the current checkout, with "-dirty" after it if tracked files differ; "unknown" outside of one."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def provenance() -> dict[str, Any]:
+    """All of it, as attributes of a dataset; holds no time stamp, so that equal runs give equal datasets."""
+    return {**versions(), "device": device(), "x64": bool(jax.config.jax_enable_x64), "git": git_state()}  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "unknown"

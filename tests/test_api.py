@@ -1,0 +1,62 @@
+"""The public API as README shows it, and what `import rmt` costs."""
+
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+import rmt
+
+
+def test_the_five_nouns_as_written():
+    key = jax.random.key(0)
+    W = rmt.IID(rmt.Pareto(mu=1.5)).sample(key, (200, 100))
+    s = rmt.spectrum(W)
+    assert (s.N, s.M, s.Q) == (200, 100, 2.0)
+    assert (np.diff(s.eigenvalues) >= 0).all()
+    fit = rmt.fit_tail(s)
+    assert np.isfinite([fit.alpha, fit.stderr, fit.xmin, fit.xmax, fit.ks]).all()
+    assert int(fit.n_tail) > 1
+    assert int(fit.status) == rmt.Status.OK
+    for law in (rmt.MarchenkoPastur(Q=2.0), rmt.TracyWidom(beta=1), rmt.Frechet(0.75), rmt.Pareto(mu=1.5), rmt.Lomax(mu=1.5)):
+        x = law.ppf(0.7)
+        assert float(law.cdf(x)) == pytest.approx(0.7, abs=1e-9)
+        assert float(law.cdf(x) + law.sf(x)) == pytest.approx(1)
+        assert float(law.pdf(x)) == pytest.approx(float(np.exp(law.logpdf(x))))
+        assert law.sample(key, (3,)).shape == (3,)
+
+
+def test_a_sweep_from_the_top_level():
+    def measure(key, *, N, mu):
+        s = rmt.spectrum(rmt.IID(rmt.Pareto(mu)).sample(key, (N, N // 2)))
+        return {"alpha": rmt.fit_tail(s).alpha}
+
+    ds = rmt.sweep(measure, {"N": [40, 60], "mu": [1.0, 2.0]}, key=jax.random.key(0), n_trials=3)
+    assert ds.alpha.dims == ("N", "mu", "trial")
+    assert np.isfinite(ds.alpha).all()
+
+
+def run(code: str) -> str:
+    return subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, capture_output=True, text=True).stdout
+
+
+def test_import_is_quiet_quick_allocates_nothing_and_sets_float64():
+    out = run(
+        "import time; t = time.perf_counter(); import rmt; t = time.perf_counter() - t\n"
+        "import jax, sys; print(t, len(jax.live_arrays()), jax.config.jax_enable_x64,"
+        " [m for m in ('matplotlib', 'zarr', 'xarray', 'scipy.stats', 'pandas') if m in sys.modules])"
+    )
+    seconds, arrays, x64, heavy = out.split(maxsplit=3)
+    assert float(seconds) < 4  # well under 2 s on a quiet machine; the slack is for a busy one
+    assert arrays == "0"
+    assert x64 == "True"
+    assert heavy.strip() == "[]"
+
+
+def test_every_public_name_is_there_and_documented():
+    for name in rmt.__all__:
+        assert getattr(rmt, name).__doc__, name
+    with pytest.raises(AttributeError, match="no attribute 'fit_tails'"):
+        rmt.fit_tails  # noqa: B018

@@ -1,0 +1,91 @@
+"""The arrows: who may import whom, read off the source without running it."""
+
+import ast
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+# What each module may import from the project, transitively named in one place: the plan of the house.
+CORE = {"rmt.errors", "rmt.keys"}
+LAWS = {"rmt.laws"}
+ENSEMBLES = LAWS | {"rmt.ensembles", "rmt.spikes"}
+SPECTRA = {"rmt.spectra"}
+TAILS = SPECTRA | {"rmt.tails"}
+STORE = CORE | {"rmt.store", "rmt.provenance", "rmt.progress"}
+ALLOWED = {
+    "rmt.errors": set(),
+    "rmt.keys": set(),
+    "rmt.laws": LAWS,
+    "rmt.spikes": LAWS,
+    "rmt.ensembles": ENSEMBLES,
+    "rmt.spectra": set(),
+    "rmt.tails": TAILS,
+    "rmt.metrics": TAILS | LAWS,
+    "rmt.inference": set(),
+    "rmt.provenance": CORE,
+    "rmt.progress": CORE,
+    "rmt.store": STORE,
+    "rmt.sweeps": STORE,
+    "rmt.claims": {"rmt.errors"},
+    "rmt.plots": {"rmt.inference"} | TAILS | LAWS,
+    "rmt.report": {"rmt.errors", "rmt.claims", "rmt.plots"},
+    "rmt.console": {"rmt.errors"},
+}
+ONLY_HOME = {"matplotlib": "rmt.plots", "zarr": "rmt.store"}
+
+
+def modules() -> dict[str, Path]:
+    files = [p for package in ("rmt", "realnets") for p in sorted((ROOT / package).rglob("*.py"))]
+    return {str(p.relative_to(ROOT).with_suffix("")).replace("/", ".").removesuffix(".__init__"): p for p in files}
+
+
+def imports(path: Path) -> set[str]:
+    """Every module imported anywhere in the file; `if TYPE_CHECKING:` bodies are names, not arrows."""
+    tree = ast.parse(path.read_text())
+    typing_only = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and getattr(block.test, "id", "") == "TYPE_CHECKING"
+        for statement in block.body
+        for node in ast.walk(statement)
+    }
+    found = set()
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} if node.module == "rmt" else {node.module or ""}
+    return found
+
+
+def room(module: str) -> str:
+    """rmt.tails.clauset belongs to the room rmt.tails."""
+    return ".".join(module.split(".")[:2])
+
+
+@pytest.mark.parametrize("module", [m for m in modules() if room(m) in ALLOWED])
+def test_imports_follow_the_arrows(module):
+    allowed = ALLOWED[room(module)] | {room(module)}
+    ours = {room(name) for name in imports(modules()[module]) if name.split(".")[0] in ("rmt", "realnets", "experiments")}
+    assert ours <= allowed, f"{module} imports {sorted(ours - allowed)}"
+
+
+def test_every_room_has_its_arrows_stated():
+    free = {"rmt", "rmt.cli", "rmt.__main__"}
+    assert {room(m) for m in modules() if m.startswith("rmt")} <= set(ALLOWED) | free
+
+
+@pytest.mark.parametrize("module", [m for m in modules() if m.startswith("rmt")])
+def test_rmt_knows_neither_experiments_nor_realnets(module):
+    assert not {name for name in imports(modules()[module]) if name.split(".")[0] in ("realnets", "experiments")}
+
+
+@pytest.mark.parametrize("module", modules())
+def test_matplotlib_and_zarr_have_one_home_each(module):
+    for library, home in ONLY_HOME.items():
+        if module != home:
+            assert not any(name.split(".")[0] == library for name in imports(modules()[module])), f"{library} in {module}"
