@@ -53,20 +53,24 @@ def check(ds):
 
 
 def figure(ds):
-    fig, (left, right) = plots.figure(cols=2)
+    fig, [[left, right]] = plots.figure(cols=2, titles=(f"growth, {ZERO_MEAN}", "exponent of N"))
+    N = ds.N.values
     for mu in (1.0, 2.0, 3.0, 5.0):
-        values = ds.log_lambda_max.sel(entries=ZERO_MEAN, mu=mu)
-        plots.points(left, ds.N, 10**values, f"mu = {mu:g}", centre="geometric")
-        N, start = ds.N.values, 10 ** float(values.isel(N=0).mean())
-        plots.published(left, N, start * (N / N[0]) ** (4 / mu - 1), "N^(4/mu - 1)" if mu == 1 else None)
-    plots.loglog(left, "N", "lambda_max, zero-mean Pareto")
+        values = inference.mean_interval(ds.log_lambda_max.sel(entries=ZERO_MEAN, mu=mu)).map(lambda y: 10**y)
+        plots.points(left, N, values, f"mu = {mu:g}")
+        label = "N^(4/mu - 1)" if mu == 1 else None
+        plots.published(left, N, values.value[0] * (N / N[0]) ** published(mu), label)
+    plots.log_axes(left)
+    plots.ticks_at(left, N)
+    left.set(xlabel="N", ylabel="lambda_max, geometric mean")
     for entries in (ZERO_MEAN, AS_PUBLISHED):
-        mu, slope = slopes(ds, entries, None, None)
-        plots.estimates(right, mu, slope, entries)
-    fine = np.linspace(0.9, 4, 200)
+        mu, slope = slopes(ds, entries, 1.0, None)
+        plots.points(right, mu, slope, entries)
+    fine = np.linspace(1, 4, 200)
     plots.published(right, fine, published(fine), "4 / mu - 1")
-    plots.curve(right, mu, flat(mu), None)
-    plots.linear(right, "mu", "exponent of N", xlim=(0.9, None), ylim=(-0.6, 3.8))
+    right.set(xlabel="mu", ylabel="exponent of N")
+    plots.legend(left)
+    plots.legend(right)
     return fig
 
 

@@ -71,23 +71,24 @@ def check(ds):
 
 
 def figure(ds):
-    fig, axes = plots.figure(cols=3)
-    mu = ds.mu.values
-    rank = log_units_rank(ds)
-    for N in ds.N.values:
-        plots.points(axes[0], mu, rank.sel(entries=AS_PUBLISHED, N=N), f"R, N = {N}")
-    plots.points(axes[0], mu, ds.alpha.sel(entries=AS_PUBLISHED).isel(N=-1), f"fitted alpha, N = {int(ds.N[-1])}")
+    titles = (f"{AS_PUBLISHED} as published", "with random signs", "published, W scaled")
+    fig, [axes] = plots.figure(cols=3, titles=titles)
+    mu, N = ds.mu.values, int(ds.N[-1])
     fine = np.linspace(2.2, mu[-1], 100)
-    plots.curve(axes[0], fine, mean_spike_rank(fine, int(ds.N[-1])), "mean spike")
-    plots.published(axes[0], mu[mu <= 2], mu[mu <= 2] / 2 + 1, "published, mu/2 + 1")
-    plots.linear(axes[0], "mu", "R, alpha", ylim=(0.8, 6), title="Lomax as published")
-    plots.points(axes[1], mu, rank.sel(entries=ZERO_MEAN).isel(N=-1), "R", centre="median")
-    plots.points(axes[1], mu, ds.alpha.sel(entries=ZERO_MEAN).isel(N=-1), "fitted alpha")
-    plots.linear(axes[1], "mu", "R, alpha", ylim=(0, 20), title="random signs")
+    for ax, entries, top in ((axes[0], AS_PUBLISHED, 6), (axes[1], ZERO_MEAN, 20)):
+        rows = ds.sel(entries=entries, N=N)
+        plots.points(ax, mu, inference.median_interval(log_units_rank(rows)), "R, median")
+        plots.points(ax, mu, rows.alpha, "fitted alpha")
+        ax.set(xlabel="mu", ylabel=f"R and alpha at N = {N}", ylim=(0, top))
+    plots.curve(axes[0], fine, mean_spike_rank(fine, N), "R of a mean spike")
+    below_2 = mu[mu <= 2]
+    plots.published(axes[0], below_2, below_2 / 2 + 1, "mu / 2 + 1")
     for c in SCALES:
-        values = log_units_rank(ds.sel(entries=AS_PUBLISHED).isel(N=-1), c)
-        plots.points(axes[2], mu, values, f"{c:g} W", centre="median")
-    plots.linear(axes[2], "mu", "R", ylim=(0, 6), title="scaled W")
+        rank = log_units_rank(ds.sel(entries=AS_PUBLISHED, N=N), c)
+        plots.points(axes[2], mu, inference.median_interval(rank), f"R of {c:g} W")
+    axes[2].set(xlabel="mu", ylabel="R", ylim=(0, 8))
+    for ax in axes:
+        plots.legend(ax)
     return fig
 
 

@@ -60,13 +60,15 @@ def check(ds):
 
 
 def figure(ds):
-    fig, ax = plots.figure()
+    fig, [[ax]] = plots.figure()
     fine = np.linspace(0, float(ds.strength[-1]), 200)
     for Q in ds.Q.values:
         part = ds.lambda_max.sel(Q=Q).isel(N=-1)
-        plots.points(ax, ds.strength, part, f"Q = {Q}, N = {int(ds.N[-1])}", spread=True)
+        plots.points(ax, ds.strength, part, f"Q = {Q}, N = {int(ds.N[-1])}")
         plots.curve(ax, fine, location(fine, Q), "theory" if Q == ds.Q[0] else None)
-    plots.linear(ax, "spike strength theta / threshold", "lambda_max")
+    ax.axvline(1, color=plots.GREY, linestyle=":", label="threshold")
+    ax.set(xlabel="spike strength theta / threshold", ylabel="lambda_max")
+    plots.legend(fig)
     return fig
 
 
@@ -86,11 +88,11 @@ claim = rmt.Claim(
     sizes={
         "smoke": _size((2,), (200, 400), 40),
         "default": _size((1, 2, 5), (200, 800), 50),
-        "paper": _size((1, 2, 5), (200, 800, 2000), 200),
+        "paper": _size((1, 2, 5), (200, 800, 1200), 200),
     },
     measure=measure,
     check=check,
     figure=figure,
-    caption="lambda_max against the strength of an additive rank-one spike; bars are one standard deviation over matrices. The "
+    caption="lambda_max against the strength of an additive rank-one spike; bars are standard errors of the mean. The "
     "curve is lambda_plus below the threshold and (theta^2 + 1)(theta^2 + 1/Q) / theta^2 above it.",
 )

@@ -22,7 +22,7 @@ def measure(key, *, entries, Q, N):
 
 def check(ds):
     at_end = ds.isel(N=-1)
-    N, M = int(at_end.N), int(at_end.N) // int(ds.Q)
+    N, M = int(at_end.N), int(at_end.N // ds.Q[0])
     statements = {
         "lambda_max ~ Tracy-Widom 1 after Johnstone centring": ("Gaussian", rmt.TracyWidom(beta=1)),
         "Control: Tracy-Widom 2, the law of complex entries": ("Gaussian", rmt.TracyWidom(beta=2)),
@@ -30,7 +30,7 @@ def check(ds):
     }
     verdicts = []
     for statement, (entries, law) in statements.items():
-        ks = inference.ks_test(at_end.tw.sel(entries=entries), law.cdf, comparisons=len(statements)).distance
+        ks = inference.ks_test(at_end.tw.sel(entries=entries).values, law.cdf, comparisons=len(statements)).distance
         verdicts.append(
             rmt.Verdict.judge(
                 statement,
@@ -41,7 +41,7 @@ def check(ds):
                 f"At N x M = {N} x {M} the standardised lambda_max is {ks.value:.3f} away from the law in KS distance.",
             )
         )
-    slope = inference.fit_line(np.log10(ds.N / ds.Q), ds.log_gap.sel(entries="Gaussian")).slope
+    slope = inference.fit_line(np.log10(ds.N / ds.Q[0]), ds.log_gap.sel(entries="Gaussian", Q=ds.Q[0])).slope
     gap = rmt.Verdict.judge(
         "|lambda_max - lambda_plus| ~ M^(-2/3)",
         slope.value,
@@ -54,18 +54,21 @@ def check(ds):
 
 
 def figure(ds):
-    fig, (left, right) = plots.figure(cols=2)
-    x = np.linspace(-5, 4, 200)
+    fig, [[left, right]] = plots.figure(cols=2, titles=("law of lambda_max", "distance to the MP edge"))
+    x = np.linspace(-5, 5, 200)
+    for series, entries in enumerate(LAWS):
+        plots.ecdf(left, ds.tw.sel(entries=entries).isel(N=-1), label=entries, series=series)
     plots.curve(left, x, rmt.TracyWidom(beta=1).cdf(x), "Tracy-Widom 1")
-    plots.ecdf(left, ds.tw.sel(entries="Gaussian").isel(N=-1), label=f"Gaussian, N = {int(ds.N[-1])}")
-    plots.ecdf(left, ds.tw.sel(entries=CONTROL).isel(N=-1), label=f"control: {CONTROL}")
-    plots.linear(left, "standardised lambda_max", "cdf", xlim=(-5, 6))
-    M = (ds.N / ds.Q).values
-    gap = ds.log_gap.sel(entries="Gaussian")
-    plots.points(right, M, 10**gap, "Gaussian", centre="geometric")
-    start = 10 ** float(gap.isel(N=0).mean())
-    plots.curve(right, M, start * (M / M[0]) ** (-2 / 3), "M^(-2/3)")
-    plots.loglog(right, "M", "|lambda_max - lambda_plus|")
+    left.set(xlabel="(N lambda_max - centre) / scale", xlim=(x[0], x[-1]))
+    M = (ds.N / ds.Q[0]).values
+    gap = inference.mean_interval(ds.log_gap.sel(entries="Gaussian", Q=ds.Q[0])).map(lambda y: 10**y)
+    plots.points(right, M, gap, "|lambda_max - lambda_plus|")
+    plots.curve(right, M, gap.value[0] * (M / M[0]) ** (-2 / 3), "slope -2/3")
+    plots.log_axes(right)
+    plots.ticks_at(right, M)
+    right.set(xlabel="M", ylabel="geometric mean distance")
+    plots.legend(left)
+    plots.legend(right)
     return fig
 
 

@@ -1,8 +1,6 @@
-"""Tensors to layers: which tensors of a file are weight matrices, of what kind, and how each is cut into N x M pieces."""
+"""Tensors to layers: which tensors of a file are weight matrices, of what kind, and how each is cut into pieces."""
 
 import hashlib
-import math
-from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -21,7 +19,7 @@ from realnets.readers.base import Tensor
 from rmt.errors import InputError
 
 MIN_M = 50
-"""Default for the fewest eigenvalues of an analysed matrix: Clauset, Shalizi and Newman (2009) ask for about 50 points."""
+"""Fewest eigenvalues of an analysed matrix, unless said otherwise: Clauset et al. (2009) ask for about 50 points."""
 
 _FLOATS = ("float16", "float32", "float64", "bfloat16", "float8_e4m3fn", "float8_e5m2")
 
@@ -78,6 +76,7 @@ class Layers:
     Attributes:
         skipped: what was left out, with reasons; duplicates and unreadable tensors join it while iterating.
         n_tensors: how many tensors there are in all.
+        min_M: as given.
 
     Raises:
         ValueError: `min_M` is not positive.
@@ -92,15 +91,12 @@ class Layers:
         self._left_out = [p for p in sorted_out if isinstance(p, Skipped)]
         self.skipped = list(self._left_out)
         self.n_tensors = len(tensors)
+        self.min_M = min_M
 
     @property
     def planned(self) -> list[tuple[str, int, int]]:
         """(name, N, M) of every matrix to come, duplicates still among them; nothing is loaded."""
         return [(p.tensor.name + suffix, max(p.shape), min(p.shape)) for p in self._plans for suffix, _ in p.pieces]
-
-    def reasons(self) -> dict[str, int]:
-        """How many tensors were left out for which reason, the most frequent first."""
-        return dict(Counter(s.reason for s in self.skipped).most_common())
 
     def __iter__(self) -> Iterator[Layer]:
         self.skipped = list(self._left_out)
@@ -126,7 +122,7 @@ class Layers:
             return skip("unreadable", str(error))
         except MemoryError:
             return skip("unreadable", "does not fit into memory")
-        digest = (tensor.shape, tensor.dtype, hashlib.blake2b(np.ascontiguousarray(array).view(np.uint8)).digest())
+        digest = (tensor.shape, tensor.dtype, hashlib.blake2b(np.ascontiguousarray(array).view(np.uint8).data).digest())
         if digest in seen:
             return skip("duplicate", f"equals {seen[digest]}")
         seen[digest] = tensor.name
@@ -168,11 +164,11 @@ def _plan(tensor: Tensor, shapes: Shapes, min_M: int) -> _Plan | Skipped:
 
 
 def _plan_matrix(tensor: Tensor, shapes: Shapes) -> _Plan:
-    rows, columns = tensor.shape
+    rows, columns = shape = (tensor.shape[0], tensor.shape[1])
     split = recurrent_split(tensor.name, shapes)
     if split is None:
         kind = "embedding" if is_embedding(tensor.name) else "dense"
-        return _Plan(tensor, kind, (("", ()),), (rows, columns))
+        return _Plan(tensor, kind, (("", ()),), shape)
     size = tensor.shape[split.axis] // len(split.gates)
     pieces = []
     for i, gate in enumerate(split.gates):
@@ -183,9 +179,9 @@ def _plan_matrix(tensor: Tensor, shapes: Shapes) -> _Plan:
 
 def _plan_conv2d(tensor: Tensor, min_M: int) -> _Plan:
     """Slices (out, in) of a PyTorch kernel (out, in, k, k) or (in, out) of a TensorFlow one (k, k, in, out)."""
-    shape = tensor.shape
-    kernel_first = math.prod(shape[:2]) < math.prod(shape[2:])
-    size, matrix = (shape[:2], shape[2:]) if kernel_first else (shape[2:], shape[:2])
+    a, b, c, d = tensor.shape
+    kernel_first = a * b < c * d
+    size, matrix = ((a, b), (c, d)) if kernel_first else ((c, d), (a, b))
     if min(matrix) < min_M:  # before a million 1 x 1 slices of an attention mask are listed
         return _Plan(tensor, "conv2d", (), matrix)
     spots = [(i, j) for i in range(size[0]) for j in range(size[1])]

@@ -5,14 +5,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 _OPTIMISER_FOLDER = re.compile(r"(optim|adam|rmsprop|opt_state)")
-_OPTIMISER_LEAF = frozenset(
-    "exp_avg exp_avg_sq max_exp_avg_sq exp_inf momentum_buffer square_avg grad_avg acc_delta prev ax eta momentum velocity".split()
+_OPTIMISER_LEAF = re.compile(
+    r"(exp_(avg|avg_sq|inf)|max_exp_avg_sq|momentum(_buffer)?|velocity|square_avg|grad_avg|acc_delta)$"
 )
 _NORMALISATION = re.compile(r"(norm|running_(mean|var)|num_batches_tracked|(^|[._/])(ln|bn|gn)(_|\d|[._/]|$))")
-_WEIGHT_LEAVES = frozenset("weight w kernel embeddings embedding table".split())
+_WEIGHT_LEAVES = frozenset(("weight", "w", "kernel", "embeddings", "embedding", "table"))
 _NOT_EMBEDDING = re.compile(r"(proj|linear|dense|fc|out|conv)")
 
-_TORCH_RECURRENT = re.compile(r"^(?P<head>.*?)(?P<word>weight|w|kernel)_(?P<side>ih|hh)(?P<tail>(_?l?\d+)?(_reverse)?)$")
+_TORCH_RECURRENT = re.compile(
+    r"^(?P<head>.*?)(?P<word>weight|w|kernel)_(?P<side>ih|hh)(?P<tail>(_?l?\d+)?(_reverse)?)$"
+)
 _KERAS_RECURRENT = re.compile(r"^(?P<head>.*?)(?P<word>recurrent_kernel|kernel)$")
 
 _GATES = {
@@ -50,11 +52,11 @@ def parts(name: str) -> list[str]:
 
 
 def is_optimiser_state(name: str) -> bool:
-    """Whether a tensor is a moment or buffer of an optimiser: under an "optim..." or "adam..." key, or called exp_avg."""
+    """Whether a tensor is a moment or buffer of an optimiser: under an "optim..." or "adam..." key, or an exp_avg."""
     components = parts(name)
     if any(_OPTIMISER_FOLDER.match(p) for p in components):
         return True
-    return bool(components) and components[-1] in _OPTIMISER_LEAF
+    return bool(components) and _OPTIMISER_LEAF.match(components[-1]) is not None
 
 
 def is_normalisation(name: str) -> bool:
@@ -72,20 +74,25 @@ def is_embedding(name: str) -> bool:
 
 
 def has_scale(name: str, shapes: Shapes) -> bool:
-    """Whether a tensor is stored quantised, with its scale beside it (weight_scale, weight_scale_inv, weight.absmax)."""
+    """Whether a tensor is stored quantised, with its scale beside it (weight_scale, weight.absmax)."""
     return any(f"{bare(name)}{suffix}" in shapes for suffix in ("_scale", "_scale_inv", ".scale", ".absmax"))
 
 
 def recurrent_split(name: str, shapes: Shapes) -> Split | None:
     """How a recurrent kernel splits into gates, or None if the matrix is not one.
 
-    The number of gates is the ratio of the hidden-to-hidden kernel's sides (4 H x H for an LSTM, 3 H x H for a GRU), read
-    off the tensor itself or off its partner; an LSTM with a projection (weight_hr) has no such ratio and 4 gates.
+    The number of gates is the ratio of the hidden-to-hidden kernel's sides (4 H x H for an LSTM, 3 H x H for a GRU),
+    read off the tensor itself or off its partner; an LSTM with a projection (weight_hr) has no such ratio and 4 gates.
 
-    Source: PyTorch (i, f, g, o; r, z, n), Keras (i, f, c, o; z, r, h) and TensorFlow 1 (i, j, f, o) store them in these orders.
+    Source: the orders are those of PyTorch (i, f, g, o; r, z, n), Keras (i, f, c, o; z, r, h) and TensorFlow 1
+        (i, c, f, o).
     """
     name = bare(name)
-    for framework, axis, count in (_torch_gates(name, shapes), _keras_gates(name, shapes), _tensorflow_gates(name, shapes)):
+    for framework, axis, count in (
+        _torch_gates(name, shapes),
+        _keras_gates(name, shapes),
+        _tensorflow_gates(name, shapes),
+    ):
         if (framework, count) in _GATES and shapes[name][axis] % count == 0:
             cell, gates = _GATES[framework, count]
             return Split(cell, axis, gates)

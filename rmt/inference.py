@@ -1,13 +1,13 @@
-"""Estimates with intervals: the statistics that checks judge by. NumPy and SciPy on the host; the samples are replicates.
+"""Estimates with intervals: the statistics that checks judge by. Small samples of replicates, on the host.
 
 Every interval takes the confidence `level` of the whole family and the number of `comparisons` in it: each single
-interval has level 1 - (1 - level) / comparisons (Bonferroni), so that all of them hold together with probability `level`.
+interval has level 1 - (1 - level) / comparisons (Bonferroni), so that all of them hold together with that probability.
 A sample too small for a bounded interval gets (-inf, inf), which no verdict can mistake for evidence.
 """
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -39,6 +39,14 @@ class Estimate:
         """(low, high)."""
         return self.low, self.high
 
+    def map(self, increasing: Callable[[Any], Any]) -> "Estimate":
+        """The estimate of an increasing function of the number, with the interval carried along."""
+        return Estimate(increasing(self.value), increasing(self.low), increasing(self.high), self.n)
+
+    def __getitem__(self, i: int) -> "Estimate":
+        """One of many estimates."""
+        return Estimate(float(self.value[i]), float(self.low[i]), float(self.high[i]), int(self.n[i]))
+
 
 @dataclass(frozen=True)
 class LineFit:
@@ -50,7 +58,7 @@ class LineFit:
 
 @dataclass(frozen=True)
 class KSTest:
-    """Kolmogorov-Smirnov distance D = sup |F_n - F| with an interval for sup |E F_n - F|, and the p-value of D under F."""
+    """Kolmogorov-Smirnov distance D = sup |F_n - F|, an interval for its limit in n, and the p-value of D under F."""
 
     distance: Estimate
     pvalue: float
@@ -203,9 +211,9 @@ def fit_line(x: ArrayLike, y_trials: ArrayLike, level: float = 0.95, comparisons
     if np.unique(x).size < 2:
         nothing = Estimate(math.nan, -math.inf, math.inf, int(np.sum(~np.isnan(y))))
         return LineFit(nothing, nothing)
-    contrasts = np.linalg.pinv(np.column_stack([x, np.ones_like(x)]))
-    slope, intercept = (_contrast(w, y, single) for w in contrasts)
-    return LineFit(slope, intercept)
+    from_mean = x - x.mean()
+    weights = from_mean / np.sum(from_mean**2)
+    return LineFit(_contrast(weights, y, single), _contrast(1 / x.size - x.mean() * weights, y, single))
 
 
 def _contrast(w: np.ndarray, y: np.ndarray, level: float) -> Estimate:
@@ -226,8 +234,8 @@ def _contrast(w: np.ndarray, y: np.ndarray, level: float) -> Estimate:
 def ks_test(samples: ArrayLike, cdf: Callable[[np.ndarray], Any], level: float = 0.95, comparisons: int = 1) -> KSTest:
     """Two-sided Kolmogorov-Smirnov test, D = sup_x |F_n(x) - F(x)|, and an interval for the true distance.
 
-    The interval is D +- sqrt(ln(2 / (1 - level)) / (2 n)) cut to [0, 1]: the Dvoretzky-Kiefer-Wolfowitz band holds F_n to
-    the law of the samples, and the triangle inequality does the rest.
+    The interval is D +- sqrt(ln(2 / (1 - level)) / (2 n)) cut to [0, 1]: the Dvoretzky-Kiefer-Wolfowitz band holds F_n
+    to the law of the samples, and the triangle inequality does the rest.
 
     Args:
         samples: independent draws; NaNs are dropped. Eigenvalues of one matrix are not independent: their D is smaller
@@ -284,6 +292,25 @@ def proportion_interval(
         return Estimate(math.nan, 0.0, 1.0, 0)
     low, high = stats.binomtest(int(successes), int(n)).proportion_ci(single, method=method)
     return Estimate(successes / n, float(low), float(high), int(n))
+
+
+def stack(estimates: Sequence[Estimate]) -> Estimate:
+    """Many estimates as one of arrays."""
+    return Estimate(*(np.array([getattr(e, name) for e in estimates]) for name in ("value", "low", "high", "n")))
+
+
+def worst(estimates: Estimate, claimed: tuple[float, float]) -> tuple[int, Estimate]:
+    """The member of a family on which a claim about all of them stands or falls, and its index.
+
+    That is the one farthest outside `claimed` with its whole interval; if there is none such, the one whose interval
+    reaches farthest out, or least far in. Judge its interval, simultaneous over the family, in place of the family's.
+    An unbounded or NaN interval reaches farthest of all.
+    """
+    low, high = np.nan_to_num(estimates.low, nan=-np.inf), np.nan_to_num(estimates.high, nan=np.inf)
+    outside = np.maximum(claimed[0] - high, low - claimed[1])
+    reach = np.maximum(claimed[0] - low, high - claimed[1])
+    i = int(np.argmax(outside if np.any(outside > 0) else reach))
+    return i, estimates[i]
 
 
 def _single_level(level: float, comparisons: int) -> float:

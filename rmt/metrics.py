@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from rmt.laws.base import Law
 from rmt.spectra import Spectrum
 from rmt.tails.base import TailFit
 
@@ -52,3 +53,13 @@ def entropy(s: Spectrum) -> Float[Array, "*batch"]:
     rank = jnp.sum(s.eigenvalues > s.lambda_max[..., None] * s.N * jnp.finfo(p.dtype).eps, axis=-1)
     H = -jnp.sum(jnp.where(p > 0, p * jnp.log(jnp.where(p > 0, p, 1)), 0), axis=-1)
     return jnp.where(rank > 1, H / jnp.log(jnp.maximum(rank, 2)), 0 * H)
+
+
+def ks_distance(s: Spectrum, law: Law) -> Float[Array, "*batch"]:
+    """sup_x |F_M(x) - F(x)| between the ESD, F_M(x) = #{lambda_i <= x} / M, and a law such as `MarchenkoPastur(s.Q)`.
+
+    Eigenvalues repel, so this is far below the KS distance of M independent draws, and no table of that test applies.
+    """
+    F = law.cdf(s.eigenvalues)
+    i = jnp.arange(s.M, dtype=F.dtype)
+    return jnp.max(jnp.maximum(F - i / s.M, (i + 1) / s.M - F), axis=-1)

@@ -25,18 +25,22 @@ class Program:
         outputs: what the measure returns there.
     """
 
-    def __init__(self, measure: Measure, static: Mapping[str, Any], traced: Sequence[str], block: int, batch_size: int):
+    def __init__(
+        self, measure: Measure, static: Mapping[str, Any], traced: Sequence[str], impl: str, block: int, batch_size: int
+    ):
         names: list[str] = []
 
-        def trial(key: Array, point: dict[str, Any]) -> tuple[Array, ...]:
+        def trial(key_data: Array, point: dict[str, Any]) -> tuple[Array, ...]:
+            # Made into a key here: JAX's check for keys used twice would take the loop over typed keys for one.
+            key = jax.random.wrap_key_data(key_data, impl=impl)
             out = measure(key, **static, **point)
             if not isinstance(out, Mapping) or not out or not all(isinstance(name, str) for name in out):
                 raise ValueError(f"measure must return a mapping of names to arrays; got {out!r} at {dict(static)}")
             names[:] = out
             return tuple(jnp.asarray(value) for value in out.values())
 
-        key = jax.eval_shape(lambda: jax.random.key(0))
-        keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), block))
+        key = jax.eval_shape(lambda: jax.random.key_data(jax.random.key(0, impl=impl)))
+        keys = jax.ShapeDtypeStruct((block, *key.shape), key.dtype)
         point = dict.fromkeys(traced, 1.0)
         shapes = jax.eval_shape(trial, key, point)
         self.outputs = {name: _output(name, shape) for name, shape in zip(names, shapes, strict=True)}
@@ -57,14 +61,17 @@ class Program:
                 self._compiled = self._lowered.compile()
         first, last = done // self._batch_size, -(-stop // self._batch_size)
         traced = {name: point[name] for name in self._traced}
-        out = self._compiled(keys, first, last, traced, self._start)
+        out = self._compiled(jax.random.key_data(keys), first, last, traced, self._start)
         return {name: np.asarray(value) for name, value in zip(self.outputs, out, strict=True)}
 
 
 def compile_measure(
-    measure: Measure, axes: Axes, block: int, batch_size: int, progress: bool | str = False
+    measure: Measure, axes: Axes, impl: str, block: int, batch_size: int, progress: bool | str = False
 ) -> dict[str, Program]:
     """A program for every combination of static coordinates, by `static_name`; all have the same outputs.
+
+    Args:
+        impl: the kind of key, as `jax.random.key_impl` names it.
 
     Raises:
         ValueError: the measure does not return a mapping, or not the same names, shapes and dtypes everywhere.
@@ -75,7 +82,7 @@ def compile_measure(
     programs: dict[str, Program] = {}
     with Progress(progress, len(points), 0, len(points), "programs traced") as bar:
         for point in points:
-            program = programs[static_name(point)] = Program(measure, point, traced, block, batch_size)
+            program = programs[static_name(point)] = Program(measure, point, traced, impl, block, batch_size)
             _check(program.outputs, next(iter(programs.values())).outputs, point, axes)
             bar.advance(1)
     return programs
@@ -95,7 +102,7 @@ def _batches(trial: Callable[..., tuple[Array, ...]], batch_size: int) -> Callab
     def run(keys: Array, first: Any, last: Any, point: dict[str, Any], start: tuple[Array, ...]) -> tuple[Array, ...]:
         def batch(i: Array, out: tuple[Array, ...]) -> tuple[Array, ...]:
             some = jax.lax.dynamic_slice_in_dim(keys, i * batch_size, batch_size)
-            new = jax.vmap(lambda key: trial(key, point))(some)
+            new = jax.vmap(lambda key_data: trial(key_data, point))(some)
             put = jax.lax.dynamic_update_slice_in_dim
             return tuple(put(o, n, i * batch_size, 0) for o, n in zip(out, new, strict=True))
 

@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+from functools import cache
 from importlib import metadata
 from typing import Any
 
@@ -20,8 +21,12 @@ def device() -> str:
     return jax.devices()[0].device_kind
 
 
+@cache
 def git_state() -> str:
-    """Commit of the current checkout, with "-dirty" after it if tracked files differ; "unknown" outside of one."""
+    """Commit of the current checkout, with "-dirty" after it if tracked files differ; "unknown" outside of one.
+
+    Read once per process: that is the code that was imported, whatever is checked out meanwhile.
+    """
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()

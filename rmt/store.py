@@ -15,15 +15,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from rmt.errors import InputError
 from rmt.layout import Axes, Layout, Values, output_dims, spell
-
-if TYPE_CHECKING:
-    import zarr
 
 try:
     import fcntl
@@ -62,10 +59,14 @@ class Identity:
 class Store:
     """An open store; use `open_store`."""
 
-    def __init__(self, path: Path, layout: Layout, group: "zarr.Group"):
+    def __init__(self, path: Path, layout: Layout):
         self.layout = layout
         self._path = path
-        self._arrays: dict[str, Any] = {name: group[name] for name in (*layout.outputs, "done")}
+        # Otherwise a cell of NaN would not be written, and a negative NaN would come back positive.
+        options: dict[str, Any] = {"mode": "r+", "zarr_format": 3, "config": {"write_empty_chunks": True}}
+        with _damage_named(path):
+            names = (*layout.outputs, "done")
+            self._arrays: dict[str, Any] = {name: _zarr().open_array(path / name, **options) for name in names}
 
     def read(self, asked: Layout) -> tuple[np.ndarray, Values]:
         """Counts of finished trials (axes, blocks) and values (axes, n_trials, ...) for the points of `asked`.
@@ -119,10 +120,7 @@ def open_store(
             _replace(path, layout, _attrs(layout, identity.programs, identity, attrs))
         else:
             layout = _adopt(path, stored, asked, identity, attrs)
-        with _damage_named(path):
-            group = _zarr().open_group(path, mode="r+", zarr_format=3)
-            store = Store(path, layout, group)
-        yield store
+        yield Store(path, layout)
 
 
 def _adopt(
@@ -186,8 +184,6 @@ def _create(path: Path, layout: Layout, attrs: dict[str, Any]) -> None:
             dtype=output.dtype,
             fill_value=output.fill,
             dimension_names=(*axes, "trial", *output_dims(name, output)),
-            # Otherwise a cell of NaN would not be written, and a negative NaN would come back positive.
-            config={"write_empty_chunks": True},
         )
     done = {"shape": (*layout.sizes, layout.n_blocks), "chunks": (*ones, 1), "dimension_names": (*axes, "block")}
     group.create_array("done", dtype="int32", fill_value=0, **done)

@@ -65,7 +65,7 @@ def sweep(
     *,
     key: Key[Array, ""],
     n_trials: int,
-    store: Path | None = None,
+    store: str | Path | None = None,
     block: int = 10,
     batch_size: int | None = None,
     workers: int | None = None,
@@ -108,9 +108,13 @@ def sweep(
     Accuracy: `tests/test_sweeps.py` and `tests/test_resume.py` assert the bit-identities, the latter under `kill -9`.
     """
     axes = {name: coordinates(name, values) for name, values in dict(grid).items()}
-    batch_size = batch_size or (1 if jax.default_backend() == "cpu" else block)
-    _check(measure, key, axes, n_trials, block, batch_size, store)
-    programs = compile_measure(measure, axes, block, batch_size, progress)
+    on_cpu = jax.default_backend() == "cpu"
+    if batch_size is None:
+        batch_size = 1 if on_cpu else block
+    if workers is None:
+        workers = (os.cpu_count() or 1) if on_cpu else 1
+    _check(measure, axes, key, store, n_trials=n_trials, block=block, batch_size=batch_size, workers=workers)
+    programs = compile_measure(measure, axes, str(jax.random.key_impl(key)), block, batch_size, progress)
     layout = Layout(axes, n_trials, block, next(iter(programs.values())).outputs)
     attrs = _attributes(measure, key, layout, batch_size)
 
@@ -120,14 +124,14 @@ def sweep(
 
     opened = nullcontext(None)
     if store is not None:
-        opened = open_store(store, layout, _identity(layout, programs, attrs), attrs, restart)
-    with opened as kept, _one_blas_thread():
+        opened = open_store(Path(store), layout, _identity(layout, programs, attrs), attrs, restart)
+    with opened as kept, one_blas_thread():
         done, values = kept.read(layout) if kept else _nothing(layout)
         cells = _cells(layout, done)
         missing = [cell for cell in cells if cell.done < cell.stop]
         with Progress(progress, len(cells), len(cells) - len(missing), sum(cell.cost for cell in missing)) as bar:
             # Threads compute, this one writes, so that an interrupt leaves no writer behind.
-            for cell, new in _as_computed(missing, compute, workers or _default_workers(), bar.tick):
+            for cell, new in _as_computed(missing, compute, workers, bar.tick):
                 _keep(cell, new, layout, values, kept)
                 bar.advance(cell.cost)
     return _dataset(layout, values, attrs)
@@ -147,18 +151,16 @@ def count_nonfinite(ds: "xr.Dataset") -> dict[str, int]:
     return counts
 
 
-def _check(
-    measure: Measure, key: Key[Array, ""], axes: Axes, n_trials: int, block: int, batch_size: int, store: Path | None
-) -> None:
+def _check(measure: Measure, axes: Axes, key: Key[Array, ""], store: str | Path | None, **counts: int) -> None:
     if not jnp.issubdtype(getattr(key, "dtype", np.dtype(int)), jax.dtypes.prng_key) or key.shape != ():
         raise ValueError(f"sweep needs one key, as from jax.random.key(0), got {key!r}")
-    for name, value in (("n_trials", n_trials), ("block", block), ("batch_size", batch_size)):
+    for name, value in counts.items():
         if not isinstance(value, int | np.integer) or value < 1:
             raise ValueError(f"{name} must be an int of at least 1, got {value!r}")
-    if block % batch_size:
-        raise ValueError(f"batch_size must divide block, got {batch_size} and {block}")
-    if store is not None and not isinstance(store, Path):
-        raise ValueError(f"store must be a pathlib.Path, got {store!r}; write Path({str(store)!r})")
+    if counts["block"] % counts["batch_size"]:
+        raise ValueError(f"batch_size must divide block, got {counts['batch_size']} and {counts['block']}")
+    if not (store is None or isinstance(store, str | Path)) or store == "":
+        raise ValueError(f"store must be a path on this machine, as a str or a pathlib.Path, got {store!r}")
     try:
         inspect.signature(measure).bind(key, **{name: values[0] for name, values in axes.items()})
     except TypeError as error:
@@ -209,12 +211,8 @@ def _as_computed(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _default_workers() -> int:
-    return (os.cpu_count() or 1) if jax.default_backend() == "cpu" else 1
-
-
 @contextmanager
-def _one_blas_thread() -> Iterator[None]:
+def one_blas_thread() -> Iterator[None]:
     """BLAS on one thread, so that workers do not fight over cores and sums do not depend on the number of threads."""
     import scipy.linalg  # noqa: F401 (XLA's LAPACK on CPU is scipy's: only a loaded library can be limited)
     from threadpoolctl import threadpool_limits

@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+from scipy import stats
 
 import rmt
 from rmt import metrics
@@ -61,3 +62,11 @@ def test_metrics_batch(case):
     for name in ("log_frobenius_norm", "log_spectral_norm", "stable_rank", "log_stable_rank", "entropy"):
         loop = [getattr(metrics, name)(t) for t in (rmt.spectrum(W), rmt.spectrum(2 * W))]
         np.testing.assert_allclose(getattr(metrics, name)(batch), loop, rtol=1e-12)
+
+
+def test_ks_distance_is_the_two_sided_one_of_scipy():
+    s = rmt.spectrum(np.random.default_rng(3).standard_normal((80, 40)))
+    law = rmt.MarchenkoPastur(Q=2.0)
+    expected = stats.ks_1samp(np.asarray(s.eigenvalues), lambda x: np.asarray(law.cdf(x))).statistic
+    assert float(metrics.ks_distance(s, law)) == pytest.approx(expected, rel=1e-12)
+    assert expected < 0.1 < float(metrics.ks_distance(s, rmt.MarchenkoPastur(Q=3.0)))

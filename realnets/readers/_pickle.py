@@ -1,8 +1,9 @@
 """Pickles read as data: an interpreter of the opcodes that only ever builds plain values.
 
 Python's own unpickler imports and calls what a pickle names, and even with every import refused it can be made to
-allocate gigabytes (memo indices) or to overflow the C stack (hashing nested tuples). Here a pickle is a list of opcodes:
-a name is looked up in a table handed in by the reader, anything else is refused by name, and nothing is imported.
+allocate gigabytes (memo indices) or to overflow the C stack (hashing nested tuples). Here a pickle is a list of
+opcodes: a name is looked up in a table handed in by the reader, anything else is refused by name, and nothing is
+imported.
 """
 
 import io
@@ -121,7 +122,7 @@ class Interpreter:
 
 
 def _key(key: Any) -> str:
-    """Dict keys become text: they only ever name tensors, and hashing text can neither recurse nor be made to collide."""
+    """Dict keys become text: they only name tensors, and hashing text can neither recurse nor be made to collide."""
     if isinstance(key, str):
         return key
     if isinstance(key, int | float | bytes) or key is None:
@@ -146,8 +147,11 @@ def _pair(vm: Interpreter, append: Callable[[list[Any]], None], count: int) -> N
     append(items)
 
 
-_LITERALS = """INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE
-SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8""".split()
+_LITERALS = (
+    "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "STRING", "BINSTRING",
+    "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES",
+    "BINBYTES8", "BYTEARRAY8",
+)  # fmt: skip
 
 _STEPS: dict[str, Callable[[Interpreter, Any], Any]] = {
     "PROTO": lambda vm, a: None,

@@ -80,16 +80,22 @@ _ELEMENTS = {
     "QUInt4x2": "quint4x2", "QUInt2x4": "quint2x4",
 }  # fmt: skip
 
-_DTYPES = """float32 float64 float16 bfloat16 float8_e4m3fn float8_e5m2 int64 int32 int16 int8 uint8 uint16 uint32 uint64 bool
-complex64 complex128 qint8 quint8 qint32 quint4x2 quint2x4""".split()
+_DTYPES = (
+    "float32", "float64", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "int64", "int32", "int16", "int8",
+    "uint8", "uint16", "uint32", "uint64", "bool", "complex64", "complex128", "qint8", "quint8", "qint32",
+    "quint4x2", "quint2x4",
+)  # fmt: skip
 
-_IGNORED = """torch.device torch.serialization._get_layout torch.per_tensor_affine torch.per_channel_affine torch.strided
-torch.Generator torch._utils._rebuild_sparse_tensor torch._utils._rebuild_meta_tensor_no_storage
-numpy.dtype numpy.ndarray numpy.core.multiarray.scalar numpy._core.multiarray.scalar numpy.core.multiarray._reconstruct
-numpy._core.multiarray._reconstruct _codecs.encode argparse.Namespace builtins.set __builtin__.set datetime.datetime
-datetime.timedelta pathlib.PosixPath pathlib.Path pathlib.WindowsPath collections.Counter
-omegaconf.dictconfig.DictConfig pytorch_lightning.utilities.parsing.AttributeDict
-lightning_fabric.utilities.data.AttributeDict""".split()
+_IGNORED = (
+    "torch.device", "torch.serialization._get_layout", "torch.per_tensor_affine", "torch.per_channel_affine",
+    "torch.strided", "torch.Generator", "torch._utils._rebuild_sparse_tensor",
+    "torch._utils._rebuild_meta_tensor_no_storage", "numpy.dtype", "numpy.ndarray", "numpy.core.multiarray.scalar",
+    "numpy._core.multiarray.scalar", "numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct",
+    "_codecs.encode", "argparse.Namespace", "builtins.set", "__builtin__.set", "datetime.datetime",
+    "datetime.timedelta", "pathlib.PosixPath", "pathlib.Path", "pathlib.WindowsPath", "collections.Counter",
+    "omegaconf.dictconfig.DictConfig", "pytorch_lightning.utilities.parsing.AttributeDict",
+    "lightning_fabric.utilities.data.AttributeDict",
+)  # fmt: skip
 
 NAMES: dict[str, Any] = {
     "collections.OrderedDict": _mapping,
@@ -114,7 +120,7 @@ NAMES: dict[str, Any] = {
     **{f"torch.{name}Storage": _DType(dtype) for name, dtype in _ELEMENTS.items()},
     **{f"torch.cuda.{name}Storage": _DType(dtype) for name, dtype in _ELEMENTS.items()},
     **{f"torch.{dtype}": _DType(dtype) for dtype in _DTYPES},
-    **{name: _ignore for name in _IGNORED},
+    **dict.fromkeys(_IGNORED, _ignore),
 }
 """Every global that a state dict may name, and what it stands for here: no entry is the object of that name."""
 

@@ -41,7 +41,14 @@ def members(path: Path) -> dict[str, Member]:
         raise InputError(f"{path}: truncated or damaged zip archive ({error})") from error
     return {
         i.filename: Member(
-            path, i.filename, i.header_offset, i.file_size, i.compress_size, i.compress_type, i.CRC, bool(i.flag_bits & 1)
+            path,
+            i.filename,
+            i.header_offset,
+            i.file_size,
+            i.compress_size,
+            i.compress_type,
+            i.CRC,
+            bool(i.flag_bits & 1),
         )
         for i in infos
     }
@@ -65,7 +72,9 @@ def read(member: Member, start: int = 0, length: int | None = None) -> bytes:
     if member.size > _BOMB_BYTES and member.size > _BOMB_RATIO * member.packed:
         raise InputError(f"{where}: would unpack from {member.packed} to {member.size} bytes; refused as a zip bomb")
     try:
-        data = _stored(member, start, length) if member.method == zipfile.ZIP_STORED else _inflated(member, start, length)
+        data = (
+            _stored(member, start, length) if member.method == zipfile.ZIP_STORED else _inflated(member, start, length)
+        )
     except (zlib.error, struct.error, OverflowError) as error:
         raise InputError(f"{where}: damaged ({error})") from error
     except OSError as error:

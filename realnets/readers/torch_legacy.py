@@ -74,7 +74,9 @@ def _offsets(path: Path, start: int, keys: Any, storages: dict[str, _torch.Stora
                 left = max(size - start - 8, 0)
                 raise InputError(f"{path}: truncated: storage {storage.key[:40]} has {nbytes} bytes, {left} are left")
             if numel != storage.numel:
-                raise InputError(f"{path}: damaged: storage {storage.key[:40]} says {numel} elements, not {storage.numel}")
+                raise InputError(
+                    f"{path}: damaged: storage {storage.key[:40]} says {numel} elements, not {storage.numel}"
+                )
             offsets[storage.key] = start + 8
             start += 8 + nbytes
     if missing := storages.keys() - offsets.keys():

@@ -2,12 +2,14 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Float, Key
 
 
@@ -35,12 +37,11 @@ class Law(eqx.Module):
         """
         if not jnp.issubdtype(dtype, jnp.floating):
             raise ValueError(f"sample(dtype=...) needs a floating dtype, got {np.dtype(dtype)}")
-        largest = float(jnp.finfo(dtype).max)
-        return jnp.clip(self._draw(key, shape), -largest, largest).astype(dtype)
+        return _sample(self, key, tuple(shape), np.dtype(dtype))
 
     def logpdf(self, x: ArrayLike) -> Float[Array, "*batch"]:
         """Natural logarithm of the density at x; -inf outside the support."""
-        return _elementwise(self._logpdf, x)
+        return _evaluate(self, "_logpdf", jnp.asarray(x, float))
 
     def pdf(self, x: ArrayLike) -> Float[Array, "*batch"]:
         """Density at x."""
@@ -48,17 +49,16 @@ class Law(eqx.Module):
 
     def cdf(self, x: ArrayLike) -> Float[Array, "*batch"]:
         """P(w <= x)."""
-        return _elementwise(self._cdf, x)
+        return _evaluate(self, "_cdf", jnp.asarray(x, float))
 
     def sf(self, x: ArrayLike) -> Float[Array, "*batch"]:
         """P(w > x), without the cancellation of 1 - cdf."""
-        return _elementwise(self._sf, x)
+        return _evaluate(self, "_sf", jnp.asarray(x, float))
 
     def ppf(self, q: ArrayLike) -> Float[Array, "*batch"]:
         """The smallest x with cdf(x) >= q; NaN for q outside [0, 1]."""
         q = jnp.asarray(q, float)
-        inside = (q >= 0) & (q <= 1)
-        return jnp.where(inside, self._ppf(jnp.where(inside, q, 0.5)), jnp.nan)
+        return _evaluate(self, "_ppf", jnp.where((q >= 0) & (q <= 1), q, jnp.nan))
 
     @property
     def tail_index(self) -> Float[Array, ""]:
@@ -92,9 +92,19 @@ class Law(eqx.Module):
     def _ppf(self, q: Array) -> Array: ...
 
 
-def _elementwise(function: Callable[[Array], Array], x: ArrayLike) -> Array:
-    x = jnp.asarray(x, float)
-    return jnp.where(jnp.isnan(x), x, function(x))
+# Both are compiled, so that a call outside jit costs one compilation a family of laws and a shape, and not one a step.
+
+
+@partial(jax.jit, static_argnames=("shape", "dtype"))
+def _sample(law: Law, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
+    largest = float(jnp.finfo(dtype).max)
+    return jnp.clip(law._draw(key, shape), -largest, largest).astype(dtype)
+
+
+@partial(jax.jit, static_argnames="method")
+def _evaluate(law: Law, method: str, x: Array) -> Array:
+    valid = ~jnp.isnan(x)
+    return jnp.where(valid, getattr(law, method)(jnp.where(valid, x, 0.5)), jnp.nan)
 
 
 def parameter(**options: Any) -> Any:
@@ -102,16 +112,15 @@ def parameter(**options: Any) -> Any:
     return eqx.field(converter=lambda value: jnp.asarray(value, float), **options)
 
 
-def check_parameter(owner: object, name: str, condition: str, holds: Callable[[np.ndarray], Any]) -> None:
-    """Raise ValueError unless `holds` is true of a parameter's value; a traced value has none to check."""
+def check_parameter(owner: object, name: str, low: float = 0.0, closed: bool = False, remedy: str = "") -> None:
+    """Raise ValueError unless a parameter is finite and > low, or >= low if `closed`; a traced value goes unchecked."""
     value = getattr(owner, name)
-    if not isinstance(value, jax.core.Tracer) and not np.all(holds(np.asarray(value))):
-        raise ValueError(f"{type(owner).__name__}({name}) needs {condition}, got {np.asarray(value)}")
-
-
-def check_positive(owner: object, name: str) -> None:
-    """Raise ValueError unless a parameter is a positive finite number."""
-    check_parameter(owner, name, f"a finite {name} > 0", lambda value: (value > 0) & (value < np.inf))
+    if isinstance(value, Tracer):
+        return
+    value = np.asarray(value)
+    if not np.all(np.isfinite(value) & ((value >= low) if closed else (value > low))):
+        condition = f"a finite {name} {'>=' if closed else '>'} {low:g}"
+        raise ValueError(f"{type(owner).__name__}({name}) needs {condition}, got {value}{remedy}")
 
 
 def bisect(rising: Callable[[Array], Array], low: Array, high: Array, steps: int = 64) -> Array:

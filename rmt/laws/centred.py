@@ -9,8 +9,8 @@ from rmt.laws.base import Law
 class Centred(Law):
     """w - E[w] where the mean is finite; where it is not (Lomax, mu <= 1) there is nothing to subtract: w itself.
 
-    The choice follows the value of a traced mu, so one program serves a grid of mu on both sides of 1. Keep in mind that
-    the result is then not one smooth family in mu.
+    The choice follows the value of a traced mu, so one program serves a grid of mu on both sides of 1; across 1 the
+    draws then jump.
 
     Args:
         law: the law to centre.

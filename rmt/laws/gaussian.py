@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax.scipy.special import ndtr, ndtri
 from jaxtyping import Array, Float
 
-from rmt.laws.base import Law, check_positive, parameter
+from rmt.laws.base import Law, check_parameter, parameter
 
 
 class Gaussian(Law):
@@ -33,7 +33,7 @@ class Gaussian(Law):
         return self.sigma**2
 
     def __check_init__(self):
-        check_positive(self, "sigma")
+        check_parameter(self, "sigma")
 
     def _draw(self, key: Array, shape: tuple[int, ...]) -> Array:
         return self.sigma * jax.random.normal(key, shape, float)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rmt.laws.base import Law, check_positive, parameter
+from rmt.laws.base import Law, check_parameter, parameter
 
 
 class _PowerLaw(Law):
@@ -30,7 +30,7 @@ class _PowerLaw(Law):
         return self.mu
 
     def __check_init__(self):
-        check_positive(self, "mu")
+        check_parameter(self, "mu")
         if not isinstance(self.signed, bool):
             raise ValueError(f"{type(self).__name__}(signed) must be True or False, got {self.signed!r}")
 

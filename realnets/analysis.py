@@ -1,0 +1,190 @@
+"""Layers to a table: the metrics of every weight matrix, and their averages over the layers of the network."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Array
+from threadpoolctl import threadpool_limits
+
+from realnets.layers import Layer, Layers, Skipped
+from rmt import metrics
+from rmt.spectra import Spectrum, spectrum
+from rmt.tails import Status, TailFit, fit_tail
+
+ALPHA_CUT = 8.0
+"""Layers with alpha >= 8 have no power-law tail worth averaging: Martin & Mahoney, arXiv:2106.00734, footnote 10."""
+
+AVERAGED = ("alpha", "ks", "lambda_max", "log_norm", "log_spectral_norm", "alpha_hat", "log_alpha_norm", "stable_rank")
+"""Columns that the layer averages are taken of."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """A table with one row for each weight matrix of a network.
+
+    Attributes:
+        source: the file, as it was named.
+        format: what kind of file it is.
+        rows: name, tensor, kind, transposed, N, M, Q, alpha, alpha_low and alpha_high (95 % given xmin), xmin, ks (D),
+            n_tail, lambda_max of W^T W / N, log_norm (log10 ||W||_F^2), log_spectral_norm (log10 ||W||_2^2),
+            alpha_hat (alpha log10 lambda_max), log_alpha_norm, stable_rank and status of each matrix; NaN where it
+            cannot be fitted.
+        skipped: the tensors left out, with reasons.
+        n_tensors: how many tensors the file has.
+        settings: everything else that the rows depend on.
+    """
+
+    source: str
+    format: str
+    rows: list[Row]
+    skipped: list[Skipped]
+    n_tensors: int
+    settings: dict[str, Any]
+
+    @property
+    def n_matrices(self) -> int:
+        """How many tensors the rows come from: an LSTM kernel is one tensor and four rows."""
+        return len({row["tensor"] for row in self.rows})
+
+    @property
+    def averages(self) -> dict[str, Row]:
+        """Means over the fitted rows, `all` of them and those with alpha below `ALPHA_CUT`; n is their number."""
+        fitted = [row for row in self.rows if row["status"] == "ok"]
+        return {"all": _mean(fitted), "alpha < 8": _mean([row for row in fitted if row["alpha"] < ALPHA_CUT])}
+
+    def to_json(self) -> str:
+        """Everything as one JSON object; non-finite numbers are null."""
+        tree = {
+            "source": self.source,
+            "format": self.format,
+            "settings": self.settings,
+            "n_tensors": self.n_tensors,
+            "n_matrices": self.n_matrices,
+            "layers": self.rows,
+            "averages": self.averages,
+            "skipped": [asdict(s) for s in self.skipped],
+        }
+        return json.dumps(plain(tree), indent=2, allow_nan=False) + "\n"
+
+    def to_csv(self) -> str:
+        """The rows as CSV with a header; non-finite numbers are spelt nan and inf."""
+        text = io.StringIO()
+        if self.rows:
+            writer = csv.DictWriter(text, list(self.rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self.rows)
+        return text.getvalue()
+
+
+def analyze(
+    layers: Layers,
+    source: str = "",
+    format: str = "",
+    workers: int = 1,
+    on_row: Callable[[Row], None] = lambda row: None,
+) -> Analysis:
+    """Fit and measure every layer: `rmt.fit_tail(rmt.spectrum(W))` and the metrics of both.
+
+    Args:
+        layers: the weight matrices, read one tensor at a time.
+        source: name of the file, for the result.
+        format: its format, for the result.
+        workers: layers worked on at once, each in memory and with one BLAS thread.
+        on_row: called with each row as it is done, in order.
+
+    Returns:
+        Analysis. A matrix that cannot be fitted has its row, with NaN and a status.
+    """
+    rows = list(in_order(lambda layer: measure(layer)[0], layers, workers, on_row))
+    return Analysis(source, format, rows, layers.skipped, layers.n_tensors, {"min_M": layers.min_M})
+
+
+def measure(layer: Layer) -> tuple[Row, np.ndarray]:
+    """The row of one layer, and its eigenvalues."""
+    s = _spectrum(layer.W)
+    fit = fit_tail(s)
+    values = {name: float(value) for name, value in _columns(s, fit).items()}
+    row = {
+        "name": layer.name,
+        "tensor": layer.tensor,
+        "kind": layer.kind,
+        "transposed": layer.transposed,
+        "N": s.N,
+        "M": s.M,
+        "Q": s.Q,
+        **values,
+        "n_tail": int(fit.n_tail),
+        "status": Status(int(fit.status)).name.lower(),
+    }
+    return row, np.asarray(s.eigenvalues)
+
+
+# Compiled by themselves: the spectrum for each shape, the fit and the columns for each M only.
+_spectrum = jax.jit(spectrum)
+
+
+@jax.jit
+def _columns(s: Spectrum, fit: TailFit) -> dict[str, Array]:
+    low, high = fit.interval()
+    return {
+        "alpha": fit.alpha,
+        "alpha_low": low,
+        "alpha_high": high,
+        "xmin": fit.xmin,
+        "ks": fit.ks,
+        "n_tail": fit.n_tail,
+        "lambda_max": s.lambda_max,
+        "log_norm": metrics.log_frobenius_norm(s),
+        "log_spectral_norm": metrics.log_spectral_norm(s),
+        "alpha_hat": metrics.alpha_hat(s, fit),
+        "log_alpha_norm": metrics.log_alpha_norm(s, fit),
+        "stable_rank": metrics.stable_rank(s),
+    }
+
+
+def in_order(
+    function: Callable[[Layer], Row], layers: Iterable[Layer], workers: int, on_row: Callable[[Row], None]
+) -> Iterator[Row]:
+    """function(layer) for each layer, in order, at most `workers` of them in memory."""
+    # One BLAS thread each: a second one helps on an idle machine and collapses on a busy one.
+    with threadpool_limits(1), ThreadPoolExecutor(workers) as pool:
+        pending: list[Future[Row]] = []
+        try:
+            for layer in layers:
+                pending.append(pool.submit(function, layer))
+                del layer
+                if len(pending) >= workers:
+                    yield _report(pending.pop(0).result(), on_row)
+            while pending:
+                yield _report(pending.pop(0).result(), on_row)
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+def _report(row: Row, on_row: Callable[[Row], None]) -> Row:
+    on_row(row)
+    return row
+
+
+def _mean(rows: list[Row]) -> Row:
+    return {"n": len(rows)} | {c: float(np.mean([row[c] for row in rows])) if rows else math.nan for c in AVERAGED}
+
+
+def plain(value: Any) -> Any:
+    """The value in JSON's terms."""
+    if isinstance(value, dict):
+        return {key: plain(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

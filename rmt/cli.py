@@ -1,0 +1,314 @@
+"""The command `rmt`: run claims, fit a file, rebuild a report."""
+
+import json
+import time
+import traceback
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rmt.console import boundary, keep_compiled_programs, written_whole
+from rmt.errors import InputError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from rmt.claims import Claim, Verdict
+
+COLORS = {"supported": "green", "contradicted": "red", "inconclusive": "yellow"}
+
+app = typer.Typer(
+    name="rmt",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="""A simulation lab for heavy-tailed random matrices: it draws them from exact laws,
+    fits power-law tails to their eigenvalues, and holds published claims against them.
+
+    [bold]Start here[/bold]
+
+      rmt run experiments --size smoke  every claim on small matrices, in a minute
+      rmt run experiments               every claim; ends with verdicts and a page
+      rmt fit eigenvalues.npy           the tail exponent alpha of your numbers
+      rmt fit weights.npy --matrix      ... of the spectrum of a weight matrix
+
+    Every command has its own --help. Exit codes: 0 done, 1 an experiment failed,
+    2 wrong input, 130 stopped by Ctrl-C.
+    """,
+)
+
+
+class SizeName(StrEnum):
+    """How much of a claim's grid to run."""
+
+    smoke = "smoke"
+    default = "default"
+    paper = "paper"
+
+
+Paths = Annotated[list[Path], typer.Argument(metavar="PATH...", help="Experiment files, or folders of them.")]
+Size = Annotated[SizeName, typer.Option(help="smoke: seconds a claim; default: minutes; paper: the published sizes.")]
+Out = Annotated[Path, typer.Option(help="Folder for datasets, verdicts, figures and the page.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all draws.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Cells computed at once; by default one per core.")]
+Restart = Annotated[bool, typer.Option("--restart", help="Throw away what earlier runs stored for these claims.")]
+
+
+@app.command()
+@boundary(interrupted="stopped; finished cells are kept, run the same command to continue")
+def run(
+    paths: Paths,
+    size: Size = SizeName.default,
+    out: Out = Path("results"),
+    seed: Seed = 0,
+    workers: Workers = None,
+    restart: Restart = False,
+) -> None:
+    """Run experiments and judge their claims.
+
+    For each claim: simulate its grid, check the claim, draw the figure, and
+    keep all three in OUT. Ends with the table of verdicts and the path of a page
+    that shows everything. A contradicted claim is a finding, not a failure.
+
+    Every finished cell is on disk at once: after Ctrl-C, a crash or kill -9,
+    the same command continues where it was and ends with the same numbers, bit
+    for bit.
+
+    Examples:
+
+      rmt run experiments/alpha_mu.py --size smoke
+      rmt run experiments --out results/seed1 --seed 1
+    """
+    from rmt.claims import load_claims
+
+    claims = load_claims(paths)
+    for file, claim in claims.items():
+        if size not in claim.sizes:
+            raise InputError(f"{file}: has no size {size.value!r}; it has {', '.join(claim.sizes)}")
+    out.mkdir(parents=True, exist_ok=True)
+    keep_compiled_programs()
+    failed = []
+    for i, (file, claim) in enumerate(claims.items(), 1):
+        typer.secho(f"[{i}/{len(claims)}] {claim.title}", bold=True)
+        try:
+            _run_claim(file, claim, size.value, out, seed, workers, restart)
+        except (InputError, OSError):
+            raise
+        except Exception:  # a bug of this experiment must not cost the others their run
+            traceback.print_exc()
+            failed.append(str(file))
+    _report(out)
+    if failed:
+        typer.secho(f"failed: {', '.join(failed)}; the traceback is above", fg="red", err=True)
+        raise SystemExit(1)
+
+
+def _run_claim(file: Path, claim: "Claim", size: str, out: Path, seed: int, workers: int | None, restart: bool) -> None:
+    import jax
+
+    from rmt.keys import point_key
+    from rmt.sweeps import sweep
+
+    base = out / claim.name / size
+    earlier = 0.0 if restart or not base.with_suffix(".zarr").exists() else _seconds(base.with_suffix(".json"))
+    start = time.perf_counter()
+    ds = sweep(
+        claim.measure,
+        claim.sizes[size].grid,
+        key=point_key(jax.random.key(seed), {"claim": claim.name}),
+        n_trials=claim.sizes[size].n_trials,
+        store=base.with_suffix(".zarr"),
+        workers=workers,
+        progress=claim.name,
+        restart=restart,
+    )
+    seconds = earlier + time.perf_counter() - start
+    _print_failures(ds)
+    verdicts = claim.check(ds)
+    for verdict in verdicts:
+        _print_verdict(verdict)
+    figure = claim.figure(ds)
+    with written_whole(base.with_suffix(".svg")) as path:
+        figure.savefig(path, format="svg", metadata={"Date": None})
+    record = _record(file, claim, size, seed, seconds, ds, verdicts)
+    with written_whole(base.with_suffix(".json")) as path:
+        path.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _record(
+    file: Path, claim: "Claim", size: str, seed: int, seconds: float, ds: "xr.Dataset", verdicts: Sequence["Verdict"]
+) -> dict[str, Any]:
+    about = {name: getattr(claim, name) for name in ("title", "quote", "source", "criterion", "caption")}
+    command = f"rmt run {file.as_posix()} --size {size}" + (f" --seed {seed}" if seed else "")
+    versions = ("rmt", "jax", "jaxlib", "numpy", "scipy", "python", "device")
+    return {
+        "claim": claim.name,
+        **about,
+        "size": size,
+        "file": file.as_posix(),
+        "command": command,
+        "seconds": round(seconds, 1),
+        "seed": seed,
+        "versions": {name: ds.attrs[name] for name in versions},
+        "git": ds.attrs["git"],
+        "verdicts": [verdict.to_json() for verdict in verdicts],
+    }
+
+
+def _seconds(record: Path) -> float:
+    """Seconds that earlier runs spent on cells that are kept; 0 if none of them came to its end."""
+    try:
+        return float(json.loads(record.read_text(encoding="utf-8"))["seconds"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return 0.0
+
+
+def _print_failures(ds: "xr.Dataset") -> None:
+    from rmt.sweeps import count_nonfinite
+
+    points = ds.sizes["trial"]
+    for name in ds.coords:
+        points *= ds.sizes[name]
+    for name, count in count_nonfinite(ds).items():
+        typer.secho(f"  {name} is not finite in {count} of {points} trials", fg="yellow")
+
+
+def _print_verdict(verdict: "Verdict") -> None:
+    typer.secho(f"  {verdict.outcome}", fg=COLORS[verdict.outcome], nl=False)
+    typer.echo(f": {verdict.statement}. {verdict.sentence}")
+
+
+@app.command()
+@boundary()
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that `rmt run` wrote.")] = Path("results"),
+    readme: Annotated[
+        Path | None, typer.Option(help="Also put the verdict table into this file, between its verdicts marks.")
+    ] = None,
+) -> None:
+    """Write the page again from the results in DIR, and print the table of verdicts.
+
+    Example:
+
+      rmt report results
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder")
+    _report(folder)
+    if readme is not None:
+        from rmt.report import update_readme
+
+        update_readme(readme, folder)
+
+
+def _report(folder: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from rmt.report import verdict_rows, write_report
+
+    rows = verdict_rows(folder)
+    if not rows:
+        raise InputError(f"{folder}: holds no verdicts; run `rmt run experiments --out {folder}` first")
+    page = write_report(folder)
+    table = Table(title="Verdicts", title_justify="left")
+    for column in ("claim", "statement", "verdict", "effect [interval]", "n"):
+        table.add_column(column, justify="right" if column == "n" else "left")
+    for row in rows:
+        color = COLORS[row["outcome"]]
+        effect = f"{_number(row['effect'])} [{', '.join(map(_number, row['interval']))}]"
+        table.add_row(row["claim"], row["statement"], f"[{color}]{row['outcome']}[/]", effect, str(row["n"]))
+    Console().print(table)
+    typer.echo(f"report: {page}")
+
+
+def _number(x: float | None) -> str:
+    return "nan" if x is None else f"{x:.4g}"
+
+
+@app.command()
+@boundary()
+def fit(
+    file: Annotated[Path, typer.Argument(help=".npy, .csv or .txt.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    column: Annotated[
+        str | None, typer.Option(metavar="NAME|N", help="Column to fit, by name or number from 0.")
+    ] = None,
+    matrix: Annotated[bool, typer.Option("--matrix", help="The file is a matrix W: fit its spectrum.")] = False,
+    transpose: Annotated[bool, typer.Option("--transpose", help="With --matrix: use W transposed.")] = False,
+) -> None:
+    """Fit rho(x) ~ x^-alpha to the tail of the numbers in FILE.
+
+    The exact Clauset-Shalizi-Newman search: alpha by maximum likelihood above
+    each xmin, and the xmin whose fit has the smallest Kolmogorov-Smirnov
+    distance D. With --matrix the numbers are the eigenvalues of W^T W / N.
+
+    Examples:
+
+      rmt fit eigenvalues.npy
+      rmt fit table.csv --column lambda --json
+      rmt fit weights.npy --matrix
+    """
+    from rmt.datafiles import load_array
+
+    row = _fit_row(file, load_array(file, column), matrix, transpose)
+    if as_json:
+        typer.echo(json.dumps(row, allow_nan=False))
+        return
+    low, high = row.pop("interval")
+    shown = {
+        "file": row.pop("file"),
+        "alpha": row.pop("alpha"),
+        "stderr": row.pop("stderr"),
+        "95 % interval": f"{low:.6g} .. {high:.6g}",
+        **row,
+    }
+    for name, value in shown.items():
+        typer.echo(f"{name:14} {value:.6g}" if isinstance(value, float) else f"{name:14} {value}")
+
+
+def _fit_row(file: Path, array: Any, matrix: bool, transpose: bool) -> dict[str, Any]:
+    from rmt.spectra import spectrum
+    from rmt.sweeps import one_blas_thread
+    from rmt.tails import Status, fit_tail
+
+    if transpose and not matrix:
+        raise InputError("--transpose goes with --matrix")
+    if matrix:
+        W = _matrix(file, array, transpose)
+        with one_blas_thread():
+            data = spectrum(W)
+        about = {"N": data.N, "M": data.M}
+    elif array.ndim != 1:
+        advice = "--matrix to fit its spectrum, or --column to fit one column" if array.ndim == 2 else "a 1-D array"
+        raise InputError(f"{file}: holds an array of shape {array.shape}; give {advice}")
+    else:
+        data, about = array, {"n": len(array)}
+    found = fit_tail(data)
+    status = Status(int(found.status))
+    if status != Status.OK:
+        raise InputError(f"{file}: {status.remedy}")
+    numbers = {name: float(getattr(found, name)) for name in ("alpha", "stderr", "xmin", "xmax", "ks")}
+    interval = [float(x) for x in found.interval()]
+    return {
+        "file": str(file),
+        **numbers,
+        "interval": interval,
+        "n_tail": int(found.n_tail),
+        **about,
+        "status": status.name,
+    }
+
+
+def _matrix(file: Path, W: Any, transpose: bool) -> Any:
+    if W.ndim != 2:
+        raise InputError(f"{file}: --matrix needs a 2-D array, this one has shape {W.shape}")
+    W = W.T if transpose else W
+    if W.shape[0] < W.shape[1]:
+        advice = "leave out --transpose" if transpose else "pass --transpose"
+        raise InputError(f"{file}: a spectrum needs N >= M, got {W.shape[0]} x {W.shape[1]}; {advice}")
+    return W

@@ -1,0 +1,96 @@
+"""What the commands share: the boundary where errors become one line and an exit code, and files that appear whole."""
+
+import contextlib
+import hashlib
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from rmt.errors import InputError
+
+WRONG_INPUT = 2
+INTERRUPTED = 130
+
+
+@contextlib.contextmanager
+def boundary(interrupted: str = "stopped") -> Iterator[None]:
+    """Around a command, also as a decorator: what the user can mend becomes one line on stderr, not a traceback.
+
+    InputError and OSError print "error: ..." and exit with 2; Ctrl-C prints `interrupted` and exits with 130. Anything
+    else is a bug and keeps its traceback.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(f"\n{interrupted}", file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None
+    except BrokenPipeError:  # the reader of a pipe left; typer ends quietly
+        raise
+    except (InputError, OSError) as error:
+        print(f"error: {one_line(error)}", file=sys.stderr)
+        raise SystemExit(WRONG_INPUT) from None
+
+
+def one_line(error: Exception) -> str:
+    """The message of an error; for an OSError the file and the system's reason."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def run_app(app: Callable[[], Any]) -> None:
+    """Run a command; after Ctrl-C leave at once, since a thread inside LAPACK cannot be told to stop.
+
+    Whatever it was writing is written aside and renamed, so nothing is left half done.
+    """
+    try:
+        app()
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(INTERRUPTED)
+        raise
+
+
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A path to write to that takes the place of `path` when all is written, so that readers see all or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield aside
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def keep_compiled_programs() -> None:
+    """Let JAX keep compiled programs in the user's cache folder, so that the next run starts at once.
+
+    Off without a word where that folder cannot be written. It changes no values: what is kept is the compiled program,
+    by the program's text, JAX's version and the processor.
+    """
+    import jax
+
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = root / "heavytail-lab" / f"programs-{_processor()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return
+    if os.access(folder, os.W_OK):
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+def _processor() -> str:
+    """A name for this kind of processor: a home folder can be shared by machines that cannot run each other's code."""
+    about = platform.machine() + platform.processor()
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        about += next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    return hashlib.sha256(about.encode()).hexdigest()[:12]

@@ -1,0 +1,283 @@
+"""One self-contained page out of a results folder: every claim's quote, figure, verdicts and reproduction command.
+
+    OUT/<claim>/<size>.json   verdict record, written by `rmt run`
+    OUT/<claim>/<size>.svg    its figure
+    OUT/tables/*.json         optional tables: {"title", "note", "columns": [...], "rows": [[...], ...]}
+
+A claim that was run at several sizes is shown at the largest. A file that cannot be read is named on the page and hides
+nothing else. The page holds no time stamp: equal results give equal bytes.
+"""
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rmt.errors import InputError
+from rmt.inline_svg import inline_svg
+
+SIZES = ("paper", "default", "smoke")  # largest first
+OUTCOMES = ("supported", "contradicted", "inconclusive")
+README_MARKERS = ("<!-- verdicts:begin -->", "<!-- verdicts:end -->")
+
+_NUMBER = (int, float)
+_RECORD = {
+    **dict.fromkeys(
+        ("claim", "title", "quote", "source", "criterion", "caption", "size", "file", "command", "git"), str
+    ),
+    "seconds": _NUMBER,
+    "seed": int,
+    "versions": dict,
+    "verdicts": list,
+}
+_VERDICT = {
+    "statement": str,
+    "outcome": str,
+    "effect": (*_NUMBER, type(None)),
+    "interval": list,
+    "n": int,
+    "sentence": str,
+}
+_TABLE = {"title": str, "columns": list, "rows": list}
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a results folder holds.
+
+    Attributes:
+        records: one verdict record per claim, at its largest size, in the order of the experiment files. Beside its own
+            entries a record has "path", and "others": the records of the same claim at smaller sizes.
+        tables: the tables, in the order of their file names.
+        unreadable: one line for each file that could not be read: its path and why.
+    """
+
+    records: list[Record]
+    tables: list[dict[str, Any]]
+    unreadable: list[str]
+
+
+def read_results(directory: Path) -> Results:
+    """Read every verdict record and table below a results folder.
+
+    Raises:
+        InputError: there is no such folder, or nothing readable in it.
+    """
+    directory = Path(directory)
+    if not directory.is_dir():
+        raise InputError(f"{directory}: no such folder; `rmt run` makes it")
+    unreadable: list[str] = []
+    runs: dict[str, list[Record]] = {}
+    for path in sorted(directory.glob("*/*.json"), key=_rank):
+        if path.parent.name != "tables" and (record := _attempt(_read_record, path, unreadable)):
+            runs.setdefault(path.parent.name, []).append(record)
+    tables = [
+        table for path in sorted(directory.glob("tables/*.json")) if (table := _attempt(_read_table, path, unreadable))
+    ]
+    if not runs and not tables:
+        reason = "; ".join(unreadable) or "no verdict records (<claim>/<size>.json) in this folder; run `rmt run` first"
+        raise InputError(f"{directory}: {reason}")
+    records = [{**largest, "others": others} for largest, *others in runs.values()]
+    return Results(sorted(records, key=lambda r: (r["file"], r["claim"])), tables, unreadable)
+
+
+def verdict_rows(directory: Path) -> list[dict[str, Any]]:
+    """One row per verdict of a results folder, the verdict on the claim itself first, then those on its parts.
+
+    Returns:
+        Dicts with claim, title, source, size, file, command, and statement, outcome, effect, interval, n, sentence.
+
+    Raises:
+        InputError: there is no such folder, or nothing readable in it.
+    """
+    shared = ("claim", "title", "source", "size", "file", "command")
+    return [
+        {**{name: record[name] for name in shared}, **verdict}
+        for record in read_results(directory).records
+        for verdict in record["verdicts"]
+    ]
+
+
+def write_report(directory: Path) -> Path:
+    """Write `report.html` into a results folder, completely or not at all, and return its path.
+
+    Raises:
+        InputError: there is no such folder, nothing readable in it, or it cannot be written to.
+    """
+    directory = Path(directory)
+    page = render(read_results(directory))
+    path, draft = directory / "report.html", directory / ".report.html.part"
+    _replace(path, draft, page)
+    return path
+
+
+def render(results: Results) -> str:
+    """The page as text: HTML with inline style and figures, no scripts, nothing loaded from anywhere."""
+    import jinja2
+
+    unreadable = list(results.unreadable)
+    claims = []
+    for number, record in enumerate(results.records, 1):
+        draw = partial(inline_svg, prefix=f"f{number}-", label=record["caption"])
+        figure = _attempt(draw, record["path"].with_suffix(".svg"), unreadable)
+        claims.append({**record, "anchor": f"claim-{_slug(record['claim'])}", "figure": figure, "number": number})
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(cell=cell_text, effect=effect_text)
+    environment.tests["numeric"] = lambda value: isinstance(value, _NUMBER) and not isinstance(value, bool)
+    counts = Counter(verdict["outcome"] for record in claims for verdict in record["verdicts"])
+    return environment.get_template("report.html").render(
+        claims=claims,
+        tables=results.tables,
+        unreadable=unreadable,
+        counts=[(outcome, counts[outcome]) for outcome in OUTCOMES],
+        total=counts.total(),
+    )
+
+
+def verdict_table_markdown(records: Sequence[Mapping[str, Any]]) -> str:
+    """The verdicts as a Markdown table, one row each; claim, source and command stand in the first row of a claim."""
+    lines = [
+        "| claim | what was judged | verdict | effect [interval] | n | command |",
+        "|---|---|---|---|---|---|",
+    ]
+    for record in records:
+        for i, verdict in enumerate(record["verdicts"]):
+            effect = " ".join(effect_text(verdict))
+            claim = f"**{_cell(record['title'])}** ({_cell(record['source'])})" if i == 0 else ""
+            command = f"`{record['command'].replace('|', chr(92) + '|').replace('`', '')}`" if i == 0 else ""
+            cells = [claim, _cell(verdict["statement"]), verdict["outcome"], effect, str(verdict["n"]), command]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def update_readme(readme: Path, records: Sequence[Mapping[str, Any]]) -> Path:
+    """Put the verdict table between the lines `<!-- verdicts:begin -->` and `<!-- verdicts:end -->` of a README.
+
+    Raises:
+        InputError: the file cannot be read or written, or does not hold each marker once, in this order.
+    """
+    readme = Path(readme)
+    begin, end = README_MARKERS
+    try:
+        text = readme.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{readme}: cannot be read: {_reason(error)}") from error
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(end) < text.index(begin):
+        raise InputError(f"{readme}: needs the lines {begin} and {end} once each, around the verdict table")
+    before, after = text.split(begin)[0], text.split(end)[1]
+    table = verdict_table_markdown(records)
+    _replace(readme, readme.with_name(f".{readme.name}.part"), f"{before}{begin}\n\n{table}\n{end}{after}")
+    return readme
+
+
+def effect_text(verdict: Mapping[str, Any]) -> tuple[str, str]:
+    """Effect and interval of a verdict as text, to two digits of its width; a dash for what is not finite."""
+    numbers = [verdict["effect"], *verdict["interval"]]
+    finite = [abs(x) for x in numbers if x is not None]
+    width = None if None in verdict["interval"] else float(np.ptp(verdict["interval"]))
+    form = ".4g"
+    if width and max(finite) < 1e6 and width > 1e-6:
+        form = f".{max(0, 1 - math.floor(math.log10(width)))}f"
+    effect, low, high = ("–" if x is None else format(float(x), form) for x in numbers)
+    return effect, f"[{low}, {high}]"
+
+
+def cell_text(value: Any) -> str:
+    """A table's value: four digits of a float, a dash for what is missing, anything else as it is."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _rank(path: Path) -> tuple[str, int, str]:
+    size = path.stem
+    return path.parent.name, SIZES.index(size) if size in SIZES else len(SIZES), size
+
+
+def _attempt(read: Any, path: Path, unreadable: list[str]) -> Any:
+    try:
+        return read(path)
+    except InputError as error:
+        unreadable.append(str(error))
+        return None
+
+
+def _read_record(path: Path) -> Record:
+    record = _read_json(path)
+    _check(path, "the record", record, _RECORD)
+    if not record["verdicts"]:
+        raise InputError(f"{path}: the record holds no verdicts")
+    for i, verdict in enumerate(record["verdicts"]):
+        where = f"verdict {i + 1}"
+        _check(path, where, verdict, _VERDICT)
+        if verdict["outcome"] not in OUTCOMES:
+            raise InputError(
+                f"{path}: {where}: outcome must be one of {', '.join(OUTCOMES)}, got {verdict['outcome']!r}"
+            )
+        if len(verdict["interval"]) != 2 or not all(x is None or isinstance(x, _NUMBER) for x in verdict["interval"]):
+            raise InputError(f"{path}: {where}: interval must be two numbers, got {verdict['interval']!r}")
+    return {**record, "path": path}
+
+
+def _read_table(path: Path) -> dict[str, Any]:
+    table = _read_json(path)
+    _check(path, "the table", table, _TABLE)
+    for i, row in enumerate(table["rows"], 1):
+        if not isinstance(row, list) or len(row) != len(table["columns"]):
+            raise InputError(f"{path}: row {i} must be a list of {len(table['columns'])} values, one for each column")
+    return {"note": "", **table, "anchor": f"table-{_slug(path.stem)}"}
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: cannot be read: {_reason(error)}") from error
+
+
+def _check(path: Path, what: str, value: Any, fields: Mapping[str, Any]) -> None:
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: {what} must be a JSON object, got {type(value).__name__}")
+    for name, kind in fields.items():
+        if name not in value:
+            raise InputError(f"{path}: {what} lacks {name!r}")
+        if not isinstance(value[name], kind):
+            raise InputError(f"{path}: {what}: {name!r} cannot be a {type(value[name]).__name__}")
+
+
+def _replace(path: Path, draft: Path, text: str) -> None:
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise InputError(f"{path}: cannot be written: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower()
+
+
+def _cell(text: str) -> str:
+    """Text that neither ends a table cell nor starts HTML."""
+    text = " ".join(text.split())
+    return re.sub(r"([\\*|`\[\]])", r"\\\1", text.replace("&", "&amp;").replace("<", "&lt;"))

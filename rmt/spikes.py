@@ -1,0 +1,142 @@
+"""Outliers of X = W^T W / N: where one lone direction, or one huge entry, puts an eigenvalue outside the bulk.
+
+W = Z + sqrt(N) theta u v^T is N x M, the entries of Z are centred with standard deviation sigma, and Q = N/M = 1/c. An
+eigenvalue leaves the bulk once theta^2 > sigma^2 sqrt c. One large entry w is the case theta^2 = w^2/N.
+"""
+
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float
+
+Scalar = Float[Array, "*batch"]
+
+
+def spike_threshold(Q: ArrayLike, sigma: ArrayLike = 1.0) -> Scalar:
+    """theta* = sigma Q^(-1/4): an additive spike theta shows as an eigenvalue of its own once theta > theta*.
+
+    Args:
+        Q: aspect ratio N/M >= 1.
+        sigma: standard deviation of the entries of the noise.
+
+    Source: F. Benaych-Georges, R. R. Nadakuditi, J. Multivar. Anal. 111 (2012) 120, section 3.1.
+    """
+    return jnp.asarray(sigma, float) * jnp.asarray(Q, float) ** -0.25
+
+
+def spike_location(theta: ArrayLike, Q: ArrayLike, sigma: ArrayLike = 1.0) -> Scalar:
+    """(theta^2 + sigma^2)(theta^2 + c sigma^2)/theta^2, or lambda_plus at and below the threshold.
+
+    The limit of the largest eigenvalue of X for W = Z + sqrt(N) theta u v^T.
+
+    Args:
+        theta: strength of the spike, in units of the entries of W.
+        Q: aspect ratio N/M >= 1.
+        sigma: standard deviation of the entries of the noise.
+
+    Source: as `spike_threshold`.
+    Accuracy: `tests/test_spikes.py` finds simulated spikes there within their standard error.
+    """
+    return outlier_map(jnp.asarray(theta, float) ** 2, Q, sigma)
+
+
+def spike_std(theta: ArrayLike, Q: ArrayLike, N: ArrayLike, sigma: ArrayLike = 1.0) -> Scalar:
+    """Standard deviation of the outlier, sigma^2 sqrt((2/N)(1 - c/t^4)(1 + 2 t^2 + c)), t = theta/sigma.
+
+    For Gaussian noise, to leading order in N; NaN at and below the threshold, where no outlier stands free.
+
+    Args:
+        theta: strength of the spike, in units of the entries of W.
+        Q: aspect ratio N/M >= 1.
+        N: rows of W.
+        sigma: standard deviation of the entries of the noise.
+
+    Source: derived by linear perturbation of `spike_location`; `tests/test_spikes.py` holds it to simulated spikes.
+    """
+    theta, c, sigma = jnp.asarray(theta, float), 1 / jnp.asarray(Q, float), jnp.asarray(sigma, float)
+    t2 = (theta / sigma) ** 2
+    var = 2 / jnp.asarray(N, float) * (1 - c / t2**2) * (1 + 2 * t2 + c)
+    return _sqrt_or_nan(sigma**4 * var)
+
+
+def covariance_spike_threshold(Q: ArrayLike) -> Scalar:
+    """l* = 1 + sqrt c: an eigenvalue l of the population covariance, the others being 1, shows once l > l*.
+
+    Args:
+        Q: aspect ratio N/M >= 1.
+
+    Source: J. Baik, G. Ben Arous, S. Peche, Ann. Probab. 33 (2005) 1643; J. Baik, J. W. Silverstein, J. Multivar. Anal.
+        97 (2006) 1382 for real entries.
+    """
+    return 1 + jnp.asarray(Q, float) ** -0.5
+
+
+def covariance_spike_location(l: ArrayLike, Q: ArrayLike) -> Scalar:
+    """l (1 + c/(l - 1)), or lambda_plus at and below the threshold.
+
+    The limit of the largest eigenvalue of X if the covariance of the rows of W has one eigenvalue l and the others 1.
+
+    Args:
+        l: population eigenvalue, > 0.
+        Q: aspect ratio N/M >= 1.
+
+    Source: as `covariance_spike_threshold`.
+    """
+    l = jnp.maximum(jnp.asarray(l, float), covariance_spike_threshold(Q))
+    return l * (1 + 1 / (jnp.asarray(Q, float) * (l - 1)))
+
+
+def covariance_spike_std(l: ArrayLike, Q: ArrayLike, N: ArrayLike) -> Scalar:
+    """Standard deviation of that eigenvalue, l sqrt((2/N)(1 - c/(l - 1)^2)); NaN at and below the threshold.
+
+    Args:
+        l: population eigenvalue, > 0.
+        Q: aspect ratio N/M >= 1.
+        N: rows of W.
+
+    Source: D. Paul, Statist. Sinica 17 (2007) 1617, Theorem 3.
+    """
+    l, Q = jnp.asarray(l, float), jnp.asarray(Q, float)
+    above = l > covariance_spike_threshold(Q)
+    gap = jnp.where(above, l - 1, 1.0)
+    return jnp.where(above, l, jnp.nan) * _sqrt_or_nan(2 / jnp.asarray(N, float) * (1 - 1 / (Q * gap**2)))
+
+
+def outlier_map(t: ArrayLike, Q: ArrayLike, sigma: ArrayLike = 1.0) -> Scalar:
+    """g(t) = (sigma^2 + t)(c sigma^2 + t)/t for t > sigma^2 sqrt c, and lambda_plus below.
+
+    Where one large entry w, t = w^2/N, puts an eigenvalue; the same map as that of a spike, t = theta^2.
+
+    Args:
+        t: squared strength, >= 0, in units of W squared.
+        Q: aspect ratio N/M >= 1.
+        sigma: standard deviation of the other entries.
+
+    Source: G. Biroli, J.-P. Bouchaud, M. Potters, Europhys. Lett. 78 (2007) 10001, for the idea.
+    """
+    var, c = jnp.asarray(sigma, float) ** 2, 1 / jnp.asarray(Q, float)
+    t = jnp.maximum(jnp.asarray(t, float), var * jnp.sqrt(c))
+    return (var + t) * (c * var + t) / t
+
+
+def outlier_inverse(x: ArrayLike, Q: ArrayLike, sigma: ArrayLike = 1.0) -> Scalar:
+    """g^-1(x) = (B + sqrt(B^2 - 4 c sigma^4))/2, B = x - sigma^2 (1 + c): the squared strength behind an outlier at x.
+
+    At and below lambda_plus, where no outlier is, it is the threshold sigma^2 sqrt c.
+
+    Args:
+        x: eigenvalue of X.
+        Q: aspect ratio N/M >= 1.
+        sigma: standard deviation of the other entries.
+
+    Source: the larger root of g(t) = x; see `outlier_map`.
+    Accuracy: undoes `outlier_map` to 1e-12 relative away from the edge, where its slope is infinite.
+    """
+    var, c = jnp.asarray(sigma, float) ** 2, 1 / jnp.asarray(Q, float)
+    edge = 2 * var * jnp.sqrt(c)
+    beyond = jnp.maximum(jnp.asarray(x, float) - (var * (1 + c) + edge), 0.0)  # x - lambda_plus
+    root = jnp.sqrt(jnp.where(beyond > 0, beyond * (beyond + 2 * edge), 1.0))
+    return (beyond + edge + jnp.where(beyond > 0, root, 0.0)) / 2
+
+
+def _sqrt_or_nan(x: Array) -> Array:
+    """sqrt x, NaN for x <= 0, with a derivative that is NaN only there."""
+    return jnp.where(x > 0, jnp.sqrt(jnp.where(x > 0, x, 1.0)), jnp.nan)

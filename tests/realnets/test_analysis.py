@@ -1,0 +1,79 @@
+"""The table is what rmt says of each matrix, and its averages are means of its rows."""
+
+import csv
+import io
+import json
+import math
+
+import numpy as np
+import pytest
+import torchfiles as tf
+from test_layers import layers_of
+
+import rmt
+from realnets.analysis import Analysis, analyze
+
+NAN = tf.random(60, 52, seed=9)
+NAN[3, 4] = np.nan
+ARRAYS = {
+    "a.weight": tf.random(52, 120),
+    "b.weight": (np.random.default_rng(1).pareto(2.0, (80, 52)) + 1).astype(np.float32),
+    "nan.weight": NAN,
+    "zero.weight": np.zeros((60, 52), np.float32),
+    "c.bias": tf.random(7),
+}
+
+
+@pytest.fixture(scope="module")
+def analysis() -> Analysis:
+    return analyze(layers_of(ARRAYS, 50), "file", "made")
+
+
+def test_each_row_is_what_rmt_gives(analysis):
+    for row, array in zip(analysis.rows[:2], (ARRAYS["a.weight"].T, ARRAYS["b.weight"]), strict=True):
+        s = rmt.spectrum(array.astype(float))
+        fit = rmt.fit_tail(s)
+        low, high = fit.interval()
+        W2 = np.linalg.svd(array.astype(float), compute_uv=False) ** 2
+        expected = {
+            "N": s.N, "M": s.M, "Q": s.Q, "alpha": fit.alpha, "alpha_low": low, "alpha_high": high, "xmin": fit.xmin,
+            "ks": fit.ks, "n_tail": fit.n_tail, "lambda_max": W2[0] / s.N, "log_norm": np.log10(W2.sum()),
+            "log_spectral_norm": np.log10(W2[0]), "alpha_hat": fit.alpha * np.log10(W2[0] / s.N),
+            "log_alpha_norm": np.log10(np.sum((W2 / s.N) ** float(fit.alpha))), "stable_rank": W2.sum() / W2[0],
+        }  # fmt: skip
+        for name, value in expected.items():
+            assert row[name] == pytest.approx(float(value), rel=1e-12), name
+        assert row["status"] == "ok"
+
+
+def test_a_matrix_that_cannot_be_fitted_has_a_status_and_the_rest_is_analysed(analysis):
+    assert [row["status"] for row in analysis.rows] == ["ok", "ok", "non_finite", "too_few"]
+    assert math.isnan(analysis.rows[2]["alpha"])
+    assert analysis.averages["all"]["n"] == 2
+
+
+def test_averages_with_and_without_the_rule_of_eight():
+    rows = [{"name": str(a), "tensor": str(a), "status": "ok", "alpha": a} for a in (2.0, 4.0, 9.0)]
+    rest = dict.fromkeys(
+        ["ks", "lambda_max", "log_norm", "log_spectral_norm", "alpha_hat", "log_alpha_norm", "stable_rank"], 1.0
+    )
+    averages = Analysis("", "", [row | rest for row in rows], [], 3, {}).averages
+    assert (averages["all"]["n"], averages["all"]["alpha"]) == (3, 5.0)
+    assert (averages["alpha < 8"]["n"], averages["alpha < 8"]["alpha"]) == (2, 3.0)
+
+
+def test_json_and_csv_hold_the_same_table(analysis):
+    tree = json.loads(analysis.to_json(), parse_constant=lambda c: pytest.fail(f"{c} is not JSON"))
+    rows = list(csv.DictReader(io.StringIO(analysis.to_csv())))
+    assert [r["name"] for r in rows] == [r["name"] for r in tree["layers"]]
+    assert float(rows[1]["alpha"]) == tree["layers"][1]["alpha"] == analysis.rows[1]["alpha"]
+    assert tree["layers"][2]["alpha"] is None
+    assert rows[2]["alpha"] == "nan"
+    assert tree["skipped"] == [{"name": "c.bias", "shape": [7], "reason": "bias, scalar or other vector", "note": ""}]
+
+
+def test_workers_change_nothing_but_the_time(analysis):
+    seen = []
+    again = analyze(layers_of(ARRAYS, 50), "file", "made", workers=3, on_row=lambda row: seen.append(row["name"]))
+    assert again.to_json() == analysis.to_json()
+    assert seen == [row["name"] for row in analysis.rows]

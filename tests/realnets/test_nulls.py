@@ -1,0 +1,150 @@
+"""Nulls tell noise from heavy entries from correlations, and do not cry wolf."""
+
+import jax
+import numpy as np
+import pytest
+from test_layers import layers_of
+
+from realnets.nulls import VERDICTS, compare, distance, esd_distances, localised, n_replicates
+
+N, M = 120, 60
+
+
+def noise(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0.01, 0.3, (N, M))
+
+
+def heavy(seed: int, mu: float = 1.5) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return (rng.pareto(mu, (N, M)) + 1) * rng.choice([-1, 1], (N, M))
+
+
+def spiked(seed: int, strength: float = 2.0) -> np.ndarray:
+    """One direction above the threshold: a change of a single eigenvalue."""
+    rng = np.random.default_rng(seed)
+    u, v = rng.normal(size=(N, 1)), rng.normal(size=(1, M))
+    return noise(seed + 1) + 0.3 * strength * np.sqrt(N) * (u / np.linalg.norm(u)) @ (v / np.linalg.norm(v))
+
+
+def correlated(seed: int) -> np.ndarray:
+    """Columns of unequal scale: no entry stands out, the bulk does."""
+    return noise(seed) * np.linspace(0.4, 1.6, M)
+
+
+@pytest.fixture(scope="module")
+def comparison():
+    planted = {
+        "noise.weight": noise(1),
+        "heavy.weight": heavy(2),
+        "spiked.weight": spiked(3),
+        "bulk.weight": correlated(4),
+    }
+    return compare(layers_of(planted | {"nan.weight": noise(5) * np.nan}), jax.random.key(0), n_nulls=10)
+
+
+def test_planted_layers_are_told_apart(comparison):
+    verdicts = {row["name"]: row["verdict"] for row in comparison.rows}
+    assert verdicts == {
+        "noise.weight": "near-random",
+        "heavy.weight": "heavy entries",
+        "spiked.weight": "correlated",
+        "bulk.weight": "correlated",
+        "nan.weight": "not tested",
+    }
+    assert comparison.verdicts == {"near-random": 1, "heavy entries": 1, "correlated": 2, "not tested": 1}
+    assert set(comparison.verdicts) <= set(VERDICTS)
+
+
+def test_distances_have_the_sign_and_size_of_what_was_planted(comparison):
+    rows = {row["name"]: row for row in comparison.rows}
+    # theta = 2 sigma at Q = 2: lambda = (theta^2 + sigma^2)(theta^2 + sigma^2/2) / theta^2 against (1 + 1/sqrt 2)^2 sigma^2
+    assert rows["spiked.weight"]["lambda_max"] / rows["spiked.weight"]["shuffled_lambda_max"] == pytest.approx(
+        5.6 / 2.9, rel=0.15
+    )
+    assert rows["spiked.weight"]["shuffled_lambda_max_t"] > 10
+    assert rows["spiked.weight"]["shuffled_lambda_max_rank"] == pytest.approx(2 / 11)
+    assert rows["heavy.weight"]["gaussian_lambda_max_t"] > 10
+    assert abs(rows["heavy.weight"]["shuffled_lambda_max_t"]) < 4
+    assert rows["heavy.weight"]["localised"]
+    assert rows["bulk.weight"]["shuffled_esd_layer"] > 3 * rows["bulk.weight"]["shuffled_esd"]
+
+
+def test_a_layers_draws_depend_on_its_name_and_the_seed_alone(comparison):
+    alone = compare(layers_of({"spiked.weight": spiked(3)}), jax.random.key(0), n_nulls=10, workers=2).rows[0]
+    row = next(row for row in comparison.rows if row["name"] == "spiked.weight")
+    assert alone == row
+    other = compare(layers_of({"spiked.weight": spiked(3)}), jax.random.key(1), n_nulls=10).rows[0]
+    assert other["shuffled_lambda_max"] != row["shuffled_lambda_max"]
+
+
+def test_noise_is_flagged_no_more_often_than_promised():
+    """Negative control: 60 Gaussian layers, 4 tests each, against what Student's law and Bonferroni promise."""
+    result = compare(layers_of({f"{i}.weight": noise(100 + i) for i in range(60)}), jax.random.key(0), n_nulls=10)
+    assert result.verdicts == {"near-random": 60}
+    p = np.array(
+        [
+            [row[f"{null}_{what}_p"] for row in result.rows]
+            for null in ("gaussian", "shuffled")
+            for what in ("lambda_max", "esd")
+        ]
+    )
+    rate = np.mean(p <= 0.1, axis=1)
+    assert np.all(rate <= 0.1 + 3 * np.sqrt(0.1 * 0.9 / 60)), rate
+    assert np.all(np.mean(p[[0, 2]] <= 0.5, axis=1) >= 0.3)  # and the p-values are not merely all large
+
+
+def test_heavy_entries_are_not_taken_for_correlations():
+    """Negative control: iid heavy-tailed layers are exchangeable with their shuffles, whatever their index."""
+    arrays = {f"{mu}.{i}.weight": heavy(200 + i, mu) for mu in (0.8, 1.5, 3.0) for i in range(10)}
+    result = compare(layers_of(arrays), jax.random.key(0), n_nulls=10)
+    assert "correlated" not in result.verdicts
+    assert result.verdicts["heavy entries"] >= 20
+
+
+def test_student_distance_is_the_prediction_interval_of_one_more_replicate():
+    from scipy import stats
+
+    rng = np.random.default_rng(0)
+    draws = np.exp(rng.normal(size=(4000, 8)))
+    p = np.array([distance(row[0], row[1:]).p for row in draws])
+    assert stats.kstest(p, "uniform").pvalue > 0.01
+    one_sided = np.array([distance(row[0], row[1:], two_sided=False).p for row in draws])
+    assert stats.kstest(one_sided, "uniform").pvalue > 0.01
+
+
+def test_rank_p_values():
+    replicates = np.arange(1.0, 20.0)
+    assert distance(100.0, replicates).rank == pytest.approx(2 / 20)
+    assert distance(100.0, replicates).beyond
+    assert distance(0.5, replicates, two_sided=False).rank == 1.0
+    assert distance(10.5, replicates).rank == pytest.approx(1.0)
+    assert np.isnan(distance(1.0, np.ones(5)).t)
+
+
+def test_esd_distances_agree_with_scipy():
+    from scipy import stats
+
+    rng = np.random.default_rng(0)
+    layer, nulls = rng.exponential(size=30), rng.exponential(size=(4, 30))
+    nulls[0, :3] = layer[:3]  # ties
+    D = esd_distances(layer, nulls)
+    assert D[0] == pytest.approx(stats.ks_2samp(layer, nulls.ravel()).statistic)
+    for i in range(4):
+        assert D[1 + i] == pytest.approx(stats.ks_2samp(nulls[i], np.delete(nulls, i, axis=0).ravel()).statistic)
+
+
+def test_localised_is_the_spike_threshold_halved():
+    W = noise(0)
+    assert not localised(W)
+    W[3, 4] = 1.1 * np.sqrt(0.5 * np.var(W) * np.sqrt(N * M))
+    assert localised(W)
+
+
+def test_large_layers_get_fewer_replicates():
+    assert n_replicates(384, 384, 20) == 20
+    assert n_replicates(30522, 384, 20) == 5
+
+
+def test_too_few_nulls_are_refused():
+    with pytest.raises(ValueError, match="at least 5"):
+        compare(layers_of({}), jax.random.key(0), n_nulls=3)

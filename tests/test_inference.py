@@ -1,0 +1,194 @@
+"""Intervals must cover what they estimate as often as they say: each is simulated with a fixed seed."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from rmt.inference import (
+    Estimate,
+    bootstrap_interval,
+    fit_line,
+    ks_test,
+    mean_interval,
+    median_interval,
+    proportion_interval,
+)
+
+
+def coverage(low, high, truth) -> float:
+    return float(np.mean((np.asarray(low) <= truth) & (truth <= np.asarray(high))))
+
+
+def binomial_band(level: float, runs: int) -> tuple[float, float]:
+    """Where the share of `runs` intervals of exact coverage `level` falls with probability 1 - 1e-4."""
+    low, high = stats.binom.interval(1 - 1e-4, runs, level)
+    return low / runs, high / runs
+
+
+@pytest.mark.parametrize(("level", "comparisons"), [(0.95, 1), (0.8, 1), (0.8, 4)])
+def test_mean_interval_of_gaussians_has_exactly_its_level(level, comparisons):
+    x = np.random.default_rng(1).normal(3.0, 2.0, (4000, 7))
+    est = mean_interval(x, axis=1, level=level, comparisons=comparisons)
+    low, high = binomial_band(1 - (1 - level) / comparisons, 4000)
+    assert low <= coverage(*est.interval, 3.0) <= high
+
+
+def test_bonferroni_intervals_hold_together():
+    x = np.random.default_rng(2).normal(size=(1500, 10, 6))
+    est = mean_interval(x, comparisons=10)
+    together = np.all((est.low <= 0) & (est.high >= 0), axis=1).mean()
+    apart = mean_interval(x)
+    assert together >= 0.95 - 4 * math.sqrt(0.95 * 0.05 / 1500)
+    assert np.all((apart.low <= 0) & (apart.high >= 0), axis=1).mean() < 0.75  # what goes wrong without it
+
+
+def test_mean_interval_is_scipys_on_the_samples_that_are_there():
+    x = np.array([[1.0, math.nan, 4.0, 2.5], [0.0, 1.0, 2.0, 7.0]])
+    est = mean_interval(x, axis=-1)
+    for i, row in enumerate(x):
+        twin = stats.ttest_1samp(row[~np.isnan(row)], 0.0)
+        np.testing.assert_allclose([est.low[i], est.high[i]], twin.confidence_interval(0.95), rtol=1e-13)
+    assert est.n.tolist() == [3, 4]
+    np.testing.assert_array_equal(mean_interval(x.T, axis=0).low, est.low)
+
+
+def test_too_few_samples_never_bound_anything():
+    for interval in (mean_interval, median_interval):
+        one, none = interval([2.0, math.nan]), interval([math.nan, math.nan])
+        assert one == Estimate(2.0, -math.inf, math.inf, 1)
+        assert math.isnan(none.value)
+        assert (none.low, none.high, none.n) == (-math.inf, math.inf, 0)
+    assert median_interval(np.arange(5.0)).interval == (-math.inf, math.inf)
+    assert median_interval(np.arange(6.0)).interval == (0.0, 5.0)  # 1 - 2 / 2^6 = 96.9 %
+    assert bootstrap_interval(np.mean, [1.0]).interval == (-math.inf, math.inf)
+    assert bootstrap_interval(np.mean, np.ones(9)).interval == (-math.inf, math.inf)
+    assert fit_line([1.0, 2.0], [[1.0, 2.0], [3.0, math.nan]]).slope == Estimate(1.5, -math.inf, math.inf, 3)
+    assert math.isnan(fit_line([1.0, 1.0], np.ones((2, 3))).slope.value)
+
+
+def test_median_interval_covers_a_law_without_mean_as_its_binomial_says():
+    n = 11
+    x = np.random.default_rng(3).standard_cauchy((500, n)) + 5.0
+    est = median_interval(x)
+    k = stats.binom.ppf(0.025, n, 0.5)  # ranks k and n + 1 - k
+    low, high = binomial_band(1 - 2 * stats.binom.cdf(k - 1, n, 0.5), 500)
+    assert low <= coverage(*est.interval, 5.0) <= high
+
+
+def test_bootstrap_covers_a_correlation_of_paired_samples():
+    rng = np.random.default_rng(4)
+    hits = []
+
+    def correlation(a, b):
+        return np.corrcoef(a, b)[0, 1]
+
+    for seed in range(120):
+        x, y = rng.multivariate_normal([0, 0], [[1, 0.6], [0.6, 1]], 30).T
+        est = bootstrap_interval(
+            lambda a, b: np.corrcoef(a, b)[0, 1], x, y, level=0.9, n_boot=300, seed=seed, paired=True
+        )
+        hits.append(est.low <= 0.6 <= est.high)
+    assert 0.8 <= np.mean(hits) <= 0.98  # 0.9 +- 3.6 binomial standard deviations
+
+
+def test_bootstrap_resamples_unpaired_samples_apart_and_repeats_itself():
+    rng = np.random.default_rng(5)
+    x, y = rng.normal(1.0, 1.0, 60), rng.normal(0.0, 3.0, 40)
+    est = bootstrap_interval(lambda a, b: a.mean() - b.mean(), np.append(x, math.nan), y, seed=6)
+    welch = stats.ttest_ind(x, y, equal_var=False).confidence_interval(0.95)
+    np.testing.assert_allclose(est.interval, welch, atol=0.12)  # a tenth of its width
+    assert est.n == 40
+    assert est == bootstrap_interval(lambda a, b: a.mean() - b.mean(), x, y, seed=6)
+
+
+def test_bootstrap_takes_enough_replicates_for_many_comparisons():
+    x = np.random.default_rng(7).normal(size=30)
+    sizes = []
+    bootstrap_interval(lambda a: sizes.append(a.size) or a.mean(), x, level=0.9, comparisons=10, n_boot=100)
+    assert len(sizes) >= 2 * 10 * 10 / 0.1  # ten beyond each end of the 99 % interval
+
+
+@pytest.mark.parametrize("coefficient", ["slope", "intercept"])
+def test_fit_line_covers_with_scatter_that_grows_along_the_line(coefficient):
+    rng = np.random.default_rng(8)
+    x, truth = np.array([1.0, 2.0, 4.0, 7.0]), {"slope": -0.5, "intercept": 2.0}
+    hits = []
+    for _ in range(1500):
+        y = truth["slope"] * x[:, None] + truth["intercept"] + rng.normal(size=(4, 8)) * (0.1 * x[:, None])
+        est = getattr(fit_line(x, y), coefficient)
+        hits.append(est.low <= truth[coefficient] <= est.high)
+    low, high = binomial_band(0.95, 1500)
+    assert low - 0.005 <= np.mean(hits) <= high + 0.01  # Satterthwaite's degrees of freedom are an approximation
+
+
+def test_fit_line_is_least_squares_and_leaves_out_missing_trials():
+    rng = np.random.default_rng(9)
+    x, y = np.array([0.5, 1.0, 3.0]), rng.normal(size=(3, 5))
+    fit = fit_line(x, y)
+    np.testing.assert_allclose([fit.slope.value, fit.intercept.value], np.polyfit(x, y.mean(axis=1), 1), rtol=1e-12)
+    padded = fit_line(np.append(x, 9.0), np.vstack([np.column_stack([y, np.full(3, math.nan)]), np.full(6, math.nan)]))
+    assert padded.slope.n == 15
+    np.testing.assert_allclose(padded.slope.interval, fit.slope.interval, rtol=1e-12)
+
+
+def test_fit_line_interval_does_not_widen_with_curvature():
+    rng = np.random.default_rng(10)
+    x, noise = np.linspace(0, 1, 5), rng.normal(size=(5, 20))
+    straight, bent = fit_line(x, noise), fit_line(x, noise + 50 * (x[:, None] - 0.5) ** 2)
+    np.testing.assert_allclose(np.subtract(*straight.slope.interval), np.subtract(*bent.slope.interval), rtol=1e-9)
+    np.testing.assert_allclose(bent.slope.value, straight.slope.value, atol=1e-9)
+
+
+def test_ks_accepts_the_law_rejects_its_neighbour_and_bounds_the_distance():
+    x = np.random.default_rng(11).normal(size=2000)
+    own, other = ks_test(x, stats.norm.cdf), ks_test(x, stats.norm(0.3).cdf)
+    assert own.pvalue > 0.01
+    assert own.distance.low == 0.0
+    assert other.pvalue < 1e-6
+    truth = 2 * stats.norm.cdf(0.15) - 1  # sup |Phi(x) - Phi(x - 0.3)|, at x = 0.15
+    assert 0 < other.distance.low <= truth <= other.distance.high
+    assert ks_test(np.append(x, math.nan), stats.norm.cdf) == own
+    assert math.isnan(ks_test([math.nan], stats.norm.cdf).pvalue)
+
+
+def test_ks_p_values_are_uniform_under_the_law():
+    x = np.random.default_rng(12).exponential(size=(400, 30))
+    pvalues = [ks_test(row, stats.expon.cdf).pvalue for row in x]
+    assert stats.kstest(pvalues, "uniform").pvalue > 0.001
+
+
+@pytest.mark.parametrize("p", [0.02, 0.5, 0.93])
+def test_proportion_intervals_cover(p):
+    n, k = 40, np.arange(41)
+    weight = stats.binom.pmf(k, n, p)
+
+    def covered(method):
+        ends = [proportion_interval(int(i), n, method=method) for i in k]
+        return sum(w for w, est in zip(weight, ends, strict=True) if est.low <= p <= est.high)
+
+    assert covered("exact") >= 0.95  # an exact sum, not a simulation
+    assert 0.92 <= covered("wilson") <= covered("exact")
+
+
+def test_proportion_of_nothing_says_nothing():
+    est = proportion_interval(0, 0)
+    assert math.isnan(est.value)
+    assert est.interval == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: mean_interval([1.0, 2.0], level=95), "95 % is 0.95"),
+        (lambda: median_interval([1.0, 2.0], comparisons=0), "at least 1, got 0"),
+        (lambda: fit_line([1.0, 2.0], [1.0, 2.0]), r"shapes \(n_x,\) and \(n_x, n_trials\), got \(2,\) and \(2,\)"),
+        (lambda: bootstrap_interval(np.mean), "needs 1-D samples"),
+        (lambda: bootstrap_interval(np.mean, [1.0], [1.0, 2.0], paired=True), "of one length"),
+        (lambda: proportion_interval(3, 2), "got 3 of 2"),
+    ],
+)
+def test_wrong_calls_say_what_was_got(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

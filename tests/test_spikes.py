@@ -1,0 +1,98 @@
+"""Where spikes and outliers stand: algebra of the formulas, and simulated spikes."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import rmt
+from rmt import spikes
+
+Q = np.array([1.0, 2.0, 7.5])
+SIGMA = np.array([1.0, 0.3, 2.0])
+
+
+def test_at_the_threshold_the_spike_sits_on_the_edge():
+    edge = [rmt.MarchenkoPastur(q, s).lambda_plus for q, s in zip(Q, SIGMA, strict=True)]
+    threshold = spikes.spike_threshold(Q, SIGMA)
+    np.testing.assert_allclose(threshold**4 * Q, SIGMA**4, rtol=1e-14)
+    for fraction in (0.0, 0.5, 1.0):
+        np.testing.assert_allclose(spikes.spike_location(fraction * threshold, Q, SIGMA), edge, rtol=1e-14)
+    assert (spikes.spike_location(1.01 * threshold, Q, SIGMA) > np.array(edge)).all()
+    assert np.isnan(spikes.spike_std(0.9 * threshold, Q, 100, SIGMA)).all()
+    assert (spikes.spike_std(1.1 * threshold, Q, 100, SIGMA) > 0).all()
+
+
+def test_a_strong_spike_is_shifted_by_the_noise():
+    """theta^2 + sigma^2 (1 + c) + c sigma^4/theta^2, multiplied out."""
+    theta = 5.0
+    want = theta**2 + SIGMA**2 * (1 + 1 / Q) + SIGMA**4 / (Q * theta**2)
+    np.testing.assert_allclose(spikes.spike_location(theta, Q, SIGMA), want, rtol=1e-14)
+
+
+def test_outlier_inverse_undoes_the_outlier_map():
+    t = np.asarray(spikes.spike_threshold(Q, SIGMA)) ** 2 * np.array([[1.01], [2.0], [1e3], [1e12]])
+    for row in t:
+        np.testing.assert_allclose(spikes.outlier_inverse(spikes.outlier_map(row, Q, SIGMA), Q, SIGMA), row, rtol=1e-11)
+    threshold = spikes.spike_threshold(Q, SIGMA) ** 2
+    np.testing.assert_allclose(spikes.outlier_inverse(0.0, Q, SIGMA), threshold, rtol=1e-14)
+
+
+def test_covariance_spike_starts_at_the_edge_and_is_an_additive_one():
+    """A covariance eigenvalue l = 1 + theta^2 puts its eigenvalue where an additive theta does."""
+    threshold = spikes.covariance_spike_threshold(Q)
+    edge = spikes.spike_location(0.0, Q)
+    np.testing.assert_allclose(spikes.covariance_spike_location(threshold, Q), edge, rtol=1e-14)
+    np.testing.assert_allclose(spikes.covariance_spike_location(5.0, Q), spikes.spike_location(2.0, Q), rtol=1e-14)
+    assert np.isnan(spikes.covariance_spike_std(threshold * 0.99, Q, 100)).all()
+
+
+@pytest.mark.parametrize("function", [spikes.spike_std, spikes.covariance_spike_std])
+def test_standard_deviations_have_a_finite_slope_above_the_threshold(function):
+    assert np.isfinite(jax.grad(function)(3.0, 2.0, 100.0))
+
+
+def top_eigenvalues(sample, n: int) -> np.ndarray:
+    """lambda_max of n spectra."""
+    keys = jax.random.split(jax.random.key(11), n)
+    return np.asarray(jax.jit(lambda keys: jax.lax.map(lambda key: rmt.spectrum(sample(key)).lambda_max, keys))(keys))
+
+
+N, M, TRIALS = 300, 100, 400
+
+
+def check(found: np.ndarray, location, std) -> None:
+    """Mean within 4 standard errors and the 1/N of the expansion; spread within 4 standard errors of its own."""
+    error = float(std) / np.sqrt(TRIALS)
+    assert abs(found.mean() - location) < 4 * error + 2 / N
+    assert abs(found.std(ddof=1) / std - 1) < 4 / np.sqrt(2 * TRIALS)
+
+
+@pytest.mark.parametrize("sigma", [1.0, 2.0])
+def test_additive_spike_is_found_where_theory_says(sigma):
+    theta = 1.5 * sigma
+    ensemble = rmt.Spiked(rmt.IID(rmt.Gaussian(sigma)), theta)
+    found = top_eigenvalues(lambda key: ensemble.sample(key, (N, M)), TRIALS) / sigma**2
+    location, std = spikes.spike_location(theta, N / M, sigma), spikes.spike_std(theta, N / M, N, sigma)
+    check(found, location / sigma**2, std / sigma**2)
+
+
+def test_covariance_spike_is_found_where_theory_says():
+    l = 4.0
+
+    def sample(key: jax.Array) -> jax.Array:
+        return rmt.IID(rmt.Gaussian()).sample(key, (N, M)).at[:, 0].multiply(jnp.sqrt(l))
+
+    found = top_eigenvalues(sample, TRIALS)
+    check(found, spikes.covariance_spike_location(l, N / M), spikes.covariance_spike_std(l, N / M, N))
+
+
+def test_one_large_entry_is_found_at_the_outlier_map():
+    t = 2.0
+
+    def sample(key: jax.Array) -> jax.Array:
+        return rmt.IID(rmt.Gaussian()).sample(key, (N, M)).at[3, 5].set(jnp.sqrt(N * t))
+
+    found = top_eigenvalues(sample, 100)
+    error = found.std(ddof=1) / np.sqrt(len(found))
+    assert abs(found.mean() - spikes.outlier_map(t, N / M)) < 4 * error + 2 / N
