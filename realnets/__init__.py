@@ -1,1 +1,29 @@
-"""Real networks through the same engine."""
+"""Real trained networks through the tail-fitting engine of rmt: weight file -> layers -> table, beside matched nulls.
+
+    layers = realnets.read_layers("zoo:minilm")
+    table = realnets.compare(layers, jax.random.key(0))
+    print(table.verdicts)
+
+Nothing in a weight file is ever run, no deep-learning framework is needed, and one tensor is in memory at a time.
+"""
+
+from realnets.analysis import Analysis, analyze
+from realnets.layers import Layer, Layers, Skipped
+from realnets.nulls import Comparison, compare
+from realnets.readers import Checkpoint, Tensor, open_checkpoint
+from realnets.sources import open_source, read_layers
+
+__all__ = [
+    "Analysis",
+    "Checkpoint",
+    "Comparison",
+    "Layer",
+    "Layers",
+    "Skipped",
+    "Tensor",
+    "analyze",
+    "compare",
+    "open_checkpoint",
+    "open_source",
+    "read_layers",
+]

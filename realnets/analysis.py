@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -16,6 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from realnets.layers import Layer, Layers, Skipped
 from rmt import metrics
+from rmt.provenance import versions
 from rmt.spectra import Spectrum, spectrum
 from rmt.tails import Status, TailFit, fit_tail
 
@@ -68,6 +70,7 @@ class Analysis:
             "source": self.source,
             "format": self.format,
             "settings": self.settings,
+            "versions": versions(),
             "n_tensors": self.n_tensors,
             "n_matrices": self.n_matrices,
             "layers": self.rows,
@@ -86,19 +89,11 @@ class Analysis:
         return text.getvalue()
 
 
-def analyze(
-    layers: Layers,
-    source: str = "",
-    format: str = "",
-    workers: int = 1,
-    on_row: Callable[[Row], None] = lambda row: None,
-) -> Analysis:
+def analyze(layers: Layers, workers: int = 1, on_row: Callable[[Row], None] = lambda row: None) -> Analysis:
     """Fit and measure every layer: `rmt.fit_tail(rmt.spectrum(W))` and the metrics of both.
 
     Args:
         layers: the weight matrices, read one tensor at a time.
-        source: name of the file, for the result.
-        format: its format, for the result.
         workers: layers worked on at once, each in memory and with one BLAS thread.
         on_row: called with each row as it is done, in order.
 
@@ -106,7 +101,7 @@ def analyze(
         Analysis. A matrix that cannot be fitted has its row, with NaN and a status.
     """
     rows = list(in_order(lambda layer: measure(layer)[0], layers, workers, on_row))
-    return Analysis(source, format, rows, layers.skipped, layers.n_tensors, {"min_M": layers.min_M})
+    return Analysis(layers.source, layers.format, rows, layers.skipped, layers.n_tensors, {"min_M": layers.min_M})
 
 
 def measure(layer: Layer) -> tuple[Row, np.ndarray]:
@@ -156,20 +151,21 @@ def in_order(
     function: Callable[[Layer], Row], layers: Iterable[Layer], workers: int, on_row: Callable[[Row], None]
 ) -> Iterator[Row]:
     """function(layer) for each layer, in order, at most `workers` of them in memory."""
+    pool = ThreadPoolExecutor(workers)
+    pending: deque[Future[Row]] = deque()
     # One BLAS thread each: a second one helps on an idle machine and collapses on a busy one.
-    with threadpool_limits(1), ThreadPoolExecutor(workers) as pool:
-        pending: list[Future[Row]] = []
+    with threadpool_limits(1):
         try:
             for layer in layers:
                 pending.append(pool.submit(function, layer))
                 del layer
                 if len(pending) >= workers:
-                    yield _report(pending.pop(0).result(), on_row)
+                    yield _report(pending.popleft().result(), on_row)
             while pending:
-                yield _report(pending.pop(0).result(), on_row)
+                yield _report(pending.popleft().result(), on_row)
         finally:
-            for future in pending:
-                future.cancel()
+            # Not waited for: after Ctrl-C nobody wants the rest of a layer.
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _report(row: Row, on_row: Callable[[Row], None]) -> Row:

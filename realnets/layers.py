@@ -10,6 +10,7 @@ from realnets.naming import (
     Shapes,
     bare,
     has_scale,
+    is_bias_or_mask,
     is_embedding,
     is_normalisation,
     is_optimiser_state,
@@ -72,17 +73,19 @@ class Layers:
     Args:
         tensors: what a reader lists.
         min_M: matrices with fewer columns (after transposing to N >= M) are left out.
+        source: the file they come from, as the user named it, for results.
+        format: what kind of file that is, for results.
 
     Attributes:
         skipped: what was left out, with reasons; duplicates and unreadable tensors join it while iterating.
         n_tensors: how many tensors there are in all.
-        min_M: as given.
+        min_M, source, format: as given.
 
     Raises:
         ValueError: `min_M` is not positive.
     """
 
-    def __init__(self, tensors: Sequence[Tensor], min_M: int = MIN_M):
+    def __init__(self, tensors: Sequence[Tensor], min_M: int = MIN_M, source: str = "", format: str = ""):
         if min_M < 1:
             raise ValueError(f"Layers(min_M) needs a positive integer, got {min_M}")
         shapes = {bare(t.name): t.shape for t in tensors}
@@ -91,7 +94,7 @@ class Layers:
         self._left_out = [p for p in sorted_out if isinstance(p, Skipped)]
         self.skipped = list(self._left_out)
         self.n_tensors = len(tensors)
-        self.min_M = min_M
+        self.min_M, self.source, self.format = min_M, source, format
 
     @property
     def planned(self) -> list[tuple[str, int, int]]:
@@ -107,6 +110,7 @@ class Layers:
                 continue
             for suffix, index in plan.pieces:
                 yield _cut(plan, array, suffix, index)
+            del array  # before the next one is loaded
 
     def _load(self, tensor: Tensor, seen: dict[Hashable, str]) -> np.ndarray | None:
         """The tensor's array, or None if it was met before or cannot be read; `seen` maps identities to names."""
@@ -148,6 +152,8 @@ def _plan(tensor: Tensor, shapes: Shapes, min_M: int) -> _Plan | Skipped:
         return skip("optimiser state")
     if len(tensor.shape) < 2:
         return skip("normalisation" if is_normalisation(tensor.name) else "bias, scalar or other vector")
+    if is_bias_or_mask(tensor.name):
+        return skip("bias or mask")
     if tensor.dtype not in _FLOATS:
         return skip("not floating point", tensor.dtype)
     if has_scale(tensor.name, shapes):

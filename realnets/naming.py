@@ -64,6 +64,11 @@ def is_normalisation(name: str) -> bool:
     return _NORMALISATION.search(name.lower()) is not None
 
 
+def is_bias_or_mask(name: str) -> bool:
+    """Whether an array of two or more dimensions is no weight after all: stacked biases, an attention mask."""
+    return parts(name)[-1:] == ["bias"] or "mask" in "".join(parts(name)[-1:])
+
+
 def is_embedding(name: str) -> bool:
     """Whether a matrix is a table of embeddings, by the component before "weight": ...emb..., wte or wpe."""
     components = [p for p in parts(name) if p not in _WEIGHT_LEAVES] or parts(name)

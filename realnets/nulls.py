@@ -140,8 +140,6 @@ def compare(
     layers: Layers,
     key: Key[Array, ""],
     n_nulls: int = 20,
-    source: str = "",
-    format: str = "",
     workers: int = 1,
     on_row: Callable[[Row], None] = lambda row: None,
 ) -> Comparison:
@@ -157,8 +155,6 @@ def compare(
         layers: the weight matrices.
         key: a layer's draws depend on it and on the layer's name alone.
         n_nulls: replicates of each null, at least 5; large layers get fewer, see `n_replicates`.
-        source: name of the file, for the result.
-        format: its format, for the result.
         workers: layers worked on at once.
         on_row: called with each row as it is done, in order; its verdict is not known before the last.
 
@@ -173,7 +169,7 @@ def compare(
     rows = list(in_order(partial(_compare_layer, key=key, n_nulls=n_nulls), layers, workers, on_row))
     settings = {"min_M": layers.min_M, "n_nulls": n_nulls, "level": LEVEL, "tests": 4 * len(rows)}
     rows = [row | {"verdict": verdict(row, LEVEL / (4 * len(rows)))} for row in rows]
-    return Comparison(source, format, rows, layers.skipped, layers.n_tensors, settings)
+    return Comparison(layers.source, layers.format, rows, layers.skipped, layers.n_tensors, settings)
 
 
 def verdict(row: Row, level: float) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from realnets import zoo
+from realnets.layers import MIN_M, Layers
 from realnets.readers import Checkpoint, open_checkpoint
 from rmt.errors import InputError
 
@@ -26,6 +27,21 @@ def open_source(source: str, say: Callable[[str], None] = lambda line: None) -> 
     if source.startswith("hf:"):
         return open_checkpoint(_from_hub(source, say))
     return open_checkpoint(Path(source))
+
+
+def read_layers(source: str, min_M: int = MIN_M, say: Callable[[str], None] = lambda line: None) -> Layers:
+    """The weight matrices of the file that `source` names, to be read one tensor at a time.
+
+    Args:
+        source: as of `open_source`.
+        min_M: as of `Layers`.
+        say: as of `open_source`.
+
+    Raises:
+        InputError: as of `open_source`.
+    """
+    checkpoint = open_source(source, say)
+    return Layers(checkpoint.tensors, min_M, source, checkpoint.format)
 
 
 def _from_hub(source: str, say: Callable[[str], None]) -> Path:

@@ -1,6 +1,7 @@
 """Results as text for a terminal: tables that fit its width, averages, what was left out."""
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from realnets.nulls import LEVEL, VERDICTS, Comparison
 from realnets.zoo import ZOO, Network
 
 _WIDE = 120
+_NARROW = 76
 _SHORTEST_NAME = 12
 
 
@@ -24,7 +26,7 @@ _SHORTEST_NAME = 12
 class _Column:
     head: str
     text: Callable[[Row], str]
-    wide: bool = False  # shown on wide terminals only
+    at: int = 0  # the least terminal width at which it is shown
 
 
 def _number(name: str, digits: int = 2) -> Callable[[Row], str]:
@@ -41,6 +43,10 @@ def _fixed(x: float, digits: int) -> str:
     return f"{x:.{digits}f}" if abs(x) < 10**4 else f"{x:.1e}"
 
 
+def _significant(x: float) -> str:
+    return f"{x:.3g}" if math.isfinite(x) else "-"
+
+
 def _distance(name: str) -> Callable[[Row], str]:
     return lambda row: _fixed(row[f"{name}_t"], 1) + ("*" if row[f"{name}_beyond"] else " ")
 
@@ -50,20 +56,20 @@ def _ratio(null: str) -> Callable[[Row], str]:
 
 
 _ANALYSIS = (
-    _Column("kind", _whole("kind"), wide=True),
-    _Column("N", _whole("N")),
-    _Column("M", _whole("M")),
-    _Column("Q", _number("Q"), wide=True),
+    _Column("kind", _whole("kind"), at=_WIDE),
+    _Column("N", _whole("N"), at=_NARROW),
+    _Column("M", _whole("M"), at=_NARROW),
+    _Column("Q", _number("Q"), at=_WIDE),
     _Column("α", _number("alpha")),
     _Column("±", lambda row: _fixed(row["alpha_high"] - row["alpha"], 2)),
-    _Column("xmin", _number("xmin", 4), wide=True),
+    _Column("xmin", lambda row: _significant(row["xmin"]), at=_WIDE),
     _Column("D", _number("ks", 3)),
-    _Column("tail", _whole("n_tail")),
-    _Column("λmax", _number("lambda_max", 3)),
-    _Column("log F", _number("log_norm")),
-    _Column("log S", _number("log_spectral_norm"), wide=True),
-    _Column("α^", _number("alpha_hat")),
-    _Column("log A", _number("log_alpha_norm"), wide=True),
+    _Column("tail", _whole("n_tail"), at=_NARROW),
+    _Column("λmax", lambda row: _significant(row["lambda_max"])),
+    _Column("log F", _number("log_norm"), at=_NARROW),
+    _Column("log S", _number("log_spectral_norm"), at=_WIDE),
+    _Column("α^", _number("alpha_hat"), at=_NARROW),
+    _Column("log A", _number("log_alpha_norm"), at=_WIDE),
     _Column("R", _number("stable_rank", 1)),
     _Column("status", lambda row: "" if row["status"] == "ok" else row["status"]),
 )
@@ -75,22 +81,22 @@ def _shuffled_lambda(row: Row) -> str:
 
 
 _COMPARISON = (
-    _Column("N", _whole("N"), wide=True),
-    _Column("M", _whole("M"), wide=True),
+    _Column("N", _whole("N"), at=_WIDE),
+    _Column("M", _whole("M"), at=_WIDE),
     _Column("α", _number("alpha")),
     _Column("α0", _number("shuffled_alpha")),
-    _Column("t(α)", _distance("shuffled_alpha")),
+    _Column("t(α)", _distance("shuffled_alpha"), at=_NARROW),
     _Column("λ/λ0", _ratio("shuffled")),
     _Column("t(λ)", _shuffled_lambda),
-    _Column("D", _number("shuffled_esd_layer", 3)),
-    _Column("t(D)", _distance("shuffled_esd")),
-    _Column("αG", _number("gaussian_alpha"), wide=True),
-    _Column("t(α)", _distance("gaussian_alpha"), wide=True),
-    _Column("λ/λG", _ratio("gaussian"), wide=True),
-    _Column("t(λ)", _distance("gaussian_lambda_max"), wide=True),
-    _Column("D", _number("gaussian_esd_layer", 3), wide=True),
-    _Column("t(D)", _distance("gaussian_esd"), wide=True),
-    _Column("verdict", _whole("verdict")),
+    _Column("D", _number("shuffled_esd_layer", 3), at=_NARROW),
+    _Column("t(D)", _distance("shuffled_esd"), at=_NARROW),
+    _Column("αG", _number("gaussian_alpha"), at=_WIDE),
+    _Column("t(α)", _distance("gaussian_alpha"), at=_WIDE),
+    _Column("λ/λG", _ratio("gaussian"), at=_WIDE),
+    _Column("t(λ)", _distance("gaussian_lambda_max"), at=_WIDE),
+    _Column("D", _number("gaussian_esd_layer", 3), at=_WIDE),
+    _Column("t(D)", _distance("gaussian_esd"), at=_WIDE),
+    _Column("verdict", lambda row: row["verdict"] if row["status"] == "ok" else row["status"]),
 )
 
 
@@ -129,7 +135,7 @@ def _legend(result: Comparison, wide: bool) -> str:
         f"Each layer beside {' or '.join(map(str, counts))} shuffles of its own entries (0){gaussian}. D: distance of"
         " its ESD from theirs. t: distance from the replicates' mean, in predicted standard deviations of the logarithm"
         f" (Student, {n - 1} degrees of freedom). *: beyond every replicate, rank p = {2 / (n + 1):.3f},"
-        f" {1 / (n + 1):.3f} for D. ( ): single entries rule λ, so it is not judged by the shuffles."
+        f" {1 / (n + 1):.3f} for D. In brackets: single entries rule λ, so it is not judged by the shuffles."
     )
 
 
@@ -150,21 +156,27 @@ def print_zoo(console: Console, cached: Callable[[Network], bool]) -> None:
 
 
 def _print_rows(result: Analysis, columns: Sequence[_Column], console: Console) -> None:
-    shown = [c for c in columns if console.width >= _WIDE or not c.wide]
+    shown = [c for c in columns if console.width >= c.at]
+    shown = [c for c in shown if c.head != "status" or any(c.text(row) for row in result.rows)]
     cells = [[c.text(row) for c in shown] for row in result.rows]
-    filled = [i for i, c in enumerate(shown) if c.head != "status" or any(row[i] for row in cells)]
-    widths = [max(len(shown[i].head), *(len(row[i]) for row in cells)) for i in filled]
+    widths = [max(len(c.head), *(len(row[i]) for row in cells)) for i, c in enumerate(shown)]
     room = max(console.width - sum(w + 1 for w in widths), _SHORTEST_NAME)
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    table.add_column("layer", no_wrap=True, max_width=room)
-    for i in filled:
-        words = shown[i].head in ("kind", "status", "verdict")
-        table.add_column(shown[i].head, justify="left" if words else "right", no_wrap=True)
     names = short_names([row["name"] for row in result.rows], room)
+    spare = room - max(map(len, names)) >= len(shown)
+    table = _table(2 if spare else 1)
+    table.add_column("layer", no_wrap=True)
+    for column, width in zip(shown, widths, strict=True):
+        words = column.head in ("kind", "status", "verdict")
+        table.add_column(column.head, justify="left" if words else "right", no_wrap=True, min_width=width)
     for name, row in zip(names, cells, strict=True):
-        table.add_row(name, *(row[i] for i in filled), style="bold" if "near-random" in row else None)
+        table.add_row(name, *row, style="bold" if "near-random" in row else None)
     _lines(console, f"{result.source}: {result.format}, {result.n_tensors} tensors, {_matrices(result)}")
     console.print(table, markup=False, highlight=False)
+
+
+def _table(gap: int) -> Table:
+    """An empty table with `gap` spaces between columns, one of which the box draws."""
+    return Table(box=box.SIMPLE_HEAD, padding=(0, gap - 1, 0, 0), pad_edge=False, show_edge=False)
 
 
 def _matrices(result: Analysis) -> str:
@@ -173,12 +185,24 @@ def _matrices(result: Analysis) -> str:
 
 
 def short_names(names: Sequence[str], room: int) -> list[str]:
-    """Names without the folder they all share and without ".weight", cut on the left to `room` characters."""
+    """Names without the folder they all share and without ".weight", abbreviated to `room` characters."""
     shared = _shared_folder(names) if len(names) > 1 else ""
-    short = [name.removeprefix(shared).replace(".weight", "").replace("/kernel:0", "") or name for name in names]
+    short = [re.sub(r"(\.weight|/kernel:0)(?=\[|$)", "", name.removeprefix(shared)) or name for name in names]
     if len(set(short)) < len(set(names)):
         short = [name.removeprefix(shared) for name in names]
-    return [name if len(name) <= room else "…" + name[len(name) - room + 1 :] for name in short]
+    folders = max(len(re.findall(r"[./]", name)) for name in short)
+    for k in range(folders + 1):
+        fitting = [name if len(name) <= room else _abbreviated(name, k) for name in short]
+        if max(map(len, fitting)) <= room:
+            return fitting
+    return [name if len(name) <= room else "…" + name[len(name) - room + 1 :] for name in fitting]
+
+
+def _abbreviated(name: str, k: int) -> str:
+    """The first k folders by their first letter, numbers whole: layer.0.attention.dense -> l.0.a.dense for k = 3."""
+    parts = re.split(r"(?<=[./])", name)
+    head = [part if part[:-1].isdigit() else part[0] + part[-1] for part in parts[:-1][:k]]
+    return "".join(head + parts[len(head) :])
 
 
 def _shared_folder(names: Sequence[str]) -> str:
@@ -193,19 +217,20 @@ def _print_averages(result: Analysis, console: Console) -> None:
     heads = {
         "n": "layers",
         "alpha": "α",
-        "ks": "D",
         "lambda_max": "λmax",
         "log_norm": "log F",
-        "log_spectral_norm": "log S",
+        "alpha_hat": "α^",
+        "stable_rank": "R",
     }
-    heads |= {"alpha_hat": "α^", "log_alpha_norm": "log A", "stable_rank": "R"}
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    if console.width >= _NARROW:
+        heads |= {"ks": "D", "log_spectral_norm": "log S", "log_alpha_norm": "log A"}
+    table = _table(2)
     table.add_column("average")
     for head in heads.values():
-        table.add_column(head, justify="right")
+        table.add_column(head, justify="right", no_wrap=True)
     labels = {"all": "all", "alpha < 8": "α < 8"}
     for rule, means in result.averages.items():
-        table.add_row(labels[rule], *(str(v) if k == "n" else _fixed(v, 3) for k, v in ((k, means[k]) for k in heads)))
+        table.add_row(labels[rule], *(str(means[k]) if k == "n" else _significant(means[k]) for k in heads))
     console.print(table, markup=False, highlight=False)
 
 

@@ -1,16 +1,15 @@
 """The command `rmt`: run claims, fit a file, rebuild a report."""
 
 import json
-import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rmt.console import boundary, keep_compiled_programs, written_whole
+from rmt.console import boundary, keep_compiled_programs
 from rmt.errors import InputError
 
 if TYPE_CHECKING:
@@ -91,80 +90,39 @@ def run(
             raise InputError(f"{file}: has no size {size.value!r}; it has {', '.join(claim.sizes)}")
     out.mkdir(parents=True, exist_ok=True)
     keep_compiled_programs()
-    failed = []
+    rows: list[dict[str, Any]] = []
+    failed: list[str] = []
     for i, (file, claim) in enumerate(claims.items(), 1):
         typer.secho(f"[{i}/{len(claims)}] {claim.title}", bold=True)
         try:
-            _run_claim(file, claim, size.value, out, seed, workers, restart)
+            verdicts = _run_one(file, claim, size.value, out, seed, workers, restart)
+            rows += [{"claim": claim.name, **verdict.to_json()} for verdict in verdicts]
         except (InputError, OSError):
             raise
         except Exception:  # a bug of this experiment must not cost the others their run
             traceback.print_exc()
             failed.append(str(file))
-    _report(out)
+    if rows:
+        from rmt.report import write_report
+
+        _print_table(rows)
+        typer.echo(f"report: {write_report(out)}")
     if failed:
         typer.secho(f"failed: {', '.join(failed)}; the traceback is above", fg="red", err=True)
         raise SystemExit(1)
 
 
-def _run_claim(file: Path, claim: "Claim", size: str, out: Path, seed: int, workers: int | None, restart: bool) -> None:
-    import jax
+def _run_one(
+    file: Path, claim: "Claim", size: str, out: Path, seed: int, workers: int | None, restart: bool
+) -> Sequence["Verdict"]:
+    from rmt.runs import run_claim
 
-    from rmt.keys import point_key
-    from rmt.sweeps import sweep
-
-    base = out / claim.name / size
-    earlier = 0.0 if restart or not base.with_suffix(".zarr").exists() else _seconds(base.with_suffix(".json"))
-    start = time.perf_counter()
-    ds = sweep(
-        claim.measure,
-        claim.sizes[size].grid,
-        key=point_key(jax.random.key(seed), {"claim": claim.name}),
-        n_trials=claim.sizes[size].n_trials,
-        store=base.with_suffix(".zarr"),
-        workers=workers,
-        progress=claim.name,
-        restart=restart,
-    )
-    seconds = earlier + time.perf_counter() - start
+    ds, verdicts = run_claim(file, claim, size, out, seed, workers, restart)
     _print_failures(ds)
-    verdicts = claim.check(ds)
     for verdict in verdicts:
-        _print_verdict(verdict)
-    figure = claim.figure(ds)
-    with written_whole(base.with_suffix(".svg")) as path:
-        figure.savefig(path, format="svg", metadata={"Date": None})
-    record = _record(file, claim, size, seed, seconds, ds, verdicts)
-    with written_whole(base.with_suffix(".json")) as path:
-        path.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def _record(
-    file: Path, claim: "Claim", size: str, seed: int, seconds: float, ds: "xr.Dataset", verdicts: Sequence["Verdict"]
-) -> dict[str, Any]:
-    about = {name: getattr(claim, name) for name in ("title", "quote", "source", "criterion", "caption")}
-    command = f"rmt run {file.as_posix()} --size {size}" + (f" --seed {seed}" if seed else "")
-    versions = ("rmt", "jax", "jaxlib", "numpy", "scipy", "python", "device")
-    return {
-        "claim": claim.name,
-        **about,
-        "size": size,
-        "file": file.as_posix(),
-        "command": command,
-        "seconds": round(seconds, 1),
-        "seed": seed,
-        "versions": {name: ds.attrs[name] for name in versions},
-        "git": ds.attrs["git"],
-        "verdicts": [verdict.to_json() for verdict in verdicts],
-    }
-
-
-def _seconds(record: Path) -> float:
-    """Seconds that earlier runs spent on cells that are kept; 0 if none of them came to its end."""
-    try:
-        return float(json.loads(record.read_text(encoding="utf-8"))["seconds"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return 0.0
+        typer.secho(f"  {verdict.outcome}", fg=COLORS[verdict.outcome], nl=False)
+        typer.echo(f": {verdict.statement}. {verdict.sentence}")
+    return verdicts
 
 
 def _print_failures(ds: "xr.Dataset") -> None:
@@ -175,11 +133,6 @@ def _print_failures(ds: "xr.Dataset") -> None:
         points *= ds.sizes[name]
     for name, count in count_nonfinite(ds).items():
         typer.secho(f"  {name} is not finite in {count} of {points} trials", fg="yellow")
-
-
-def _print_verdict(verdict: "Verdict") -> None:
-    typer.secho(f"  {verdict.outcome}", fg=COLORS[verdict.outcome], nl=False)
-    typer.echo(f": {verdict.statement}. {verdict.sentence}")
 
 
 @app.command()
@@ -196,38 +149,32 @@ def report(
 
       rmt report results
     """
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder")
-    _report(folder)
+    from rmt.report import read_results, update_readme, verdict_rows, write_report
+
+    if rows := verdict_rows(folder):
+        _print_table(rows)
     if readme is not None:
-        from rmt.report import update_readme
+        update_readme(readme, read_results(folder).records)
+    typer.echo(f"report: {write_report(folder)}")
 
-        update_readme(readme, folder)
 
-
-def _report(folder: Path) -> None:
+def _print_table(rows: Sequence[Mapping[str, Any]]) -> None:
+    from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    from rmt.report import verdict_rows, write_report
+    from rmt.report import effect_text
 
-    rows = verdict_rows(folder)
-    if not rows:
-        raise InputError(f"{folder}: holds no verdicts; run `rmt run experiments --out {folder}` first")
-    page = write_report(folder)
-    table = Table(title="Verdicts", title_justify="left")
-    for column in ("claim", "statement", "verdict", "effect [interval]", "n"):
-        table.add_column(column, justify="right" if column == "n" else "left")
+    table = Table(title="Verdicts", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    for column in ("claim", "statement", "verdict", "effect", "interval", "n"):
+        table.add_column(column, no_wrap=column != "statement")
+    shown = None
     for row in rows:
-        color = COLORS[row["outcome"]]
-        effect = f"{_number(row['effect'])} [{', '.join(map(_number, row['interval']))}]"
-        table.add_row(row["claim"], row["statement"], f"[{color}]{row['outcome']}[/]", effect, str(row["n"]))
+        claim, shown = row["claim"] if row["claim"] != shown else "", row["claim"]
+        outcome = Text(row["outcome"], COLORS[row["outcome"]])
+        table.add_row(claim, Text(row["statement"]), outcome, *map(Text, effect_text(row)), str(row["n"]))
     Console().print(table)
-    typer.echo(f"report: {page}")
-
-
-def _number(x: float | None) -> str:
-    return "nan" if x is None else f"{x:.4g}"
 
 
 @app.command()

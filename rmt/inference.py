@@ -308,7 +308,8 @@ def worst(estimates: Estimate, claimed: tuple[float, float]) -> tuple[int, Estim
     """
     low, high = np.nan_to_num(estimates.low, nan=-np.inf), np.nan_to_num(estimates.high, nan=np.inf)
     outside = np.maximum(claimed[0] - high, low - claimed[1])
-    reach = np.maximum(claimed[0] - low, high - claimed[1])
+    with np.errstate(invalid="ignore"):  # an unbounded interval against an unbounded claim: NaN, which argmax prefers
+        reach = np.maximum(claimed[0] - low, high - claimed[1])
     i = int(np.argmax(outside if np.any(outside > 0) else reach))
     return i, estimates[i]
 

@@ -15,6 +15,7 @@ _DRAWING = (  # the elements a plot is made of; anything else (scripts, foreign 
 )
 _KEPT = {f"{{{_SVG}}}{name}" for name in _DRAWING}
 _PX_PER_PT = 96 / 72
+_PHONE = 560  # pixels: what is wider cannot shrink to a phone's screen and stay legible, and scrolls there
 
 
 def inline_svg(path: Path, prefix: str, label: str) -> str:
@@ -26,7 +27,8 @@ def inline_svg(path: Path, prefix: str, label: str) -> str:
         label: the text alternative, for those who cannot see the figure.
 
     Returns:
-        Markup, safe to insert unescaped. Its style carries the native width in pixels as `--w`.
+        Markup, safe to insert unescaped. Its style carries the native width in pixels as `--w`; its class is
+        `wide` if a phone has to scroll it.
 
     Raises:
         InputError: the file is missing, cannot be read, or is not SVG.
@@ -41,12 +43,14 @@ def inline_svg(path: Path, prefix: str, label: str) -> str:
     if root.tag != f"{{{_SVG}}}svg" or len(box) != 4 or box[2] <= 0:
         raise InputError(f"{path}: the figure is not SVG with a viewBox")
     _clean(root, prefix)
+    width = box[2] * _PX_PER_PT
     root.attrib = {
+        **({"class": "wide"} if width > _PHONE else {}),
         "viewBox": " ".join(f"{x:g}" for x in box),
         "role": "img",
         "aria-label": label,
         # matplotlib says this in a style sheet for "*", which would reach the whole page
-        "style": f"--w:{box[2] * _PX_PER_PT:.0f}px;stroke-linejoin:round;stroke-linecap:butt",
+        "style": f"--w:{width:.0f}px;stroke-linejoin:round;stroke-linecap:butt",
     }
     ET.register_namespace("", _SVG)
     ET.register_namespace("xlink", _XLINK)

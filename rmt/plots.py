@@ -6,7 +6,7 @@ An experiment composes `figure` with primitives that each draw one thing and ret
     points(axes[0, 0], mu, ds.alpha.values, "signed Pareto")
     curve(axes[0, 0], mu, mu / 2 + 1, "theory: mu/2 + 1")
     legend(fig)
-    save(fig, path)
+    path.write_text(svg(fig))
 
 Measured points are coloured markers with error bars, theory is a solid dark line, a published line is dashed.
 """
@@ -15,7 +15,6 @@ import functools
 import io
 import math
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import matplotlib as mpl
@@ -26,7 +25,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 from numpy.typing import ArrayLike
 
-from rmt.errors import InputError
 from rmt.inference import Estimate
 from rmt.spectra import Spectrum
 
@@ -76,6 +74,7 @@ _STYLE: dict[Any, Any] = {
     "svg.hashsalt": "rmt",  # the same figure has the same ids, so the same bytes
 }
 _PANEL = (5.4, 3.5)  # inches: half a desktop page, and still legible when a phone shrinks it to 340 pixels
+_LEGEND_ROW = 0.23  # inches
 _BINS = (24, 200)
 _DRAWN = 800  # points of a step curve that an eye can still use
 
@@ -94,7 +93,12 @@ def styled(function: Callable[P, R]) -> Callable[P, R]:
 
 
 class LabFigure(Figure):
-    """A figure without pyplot's global state, which a notebook shows as SVG."""
+    """A figure without pyplot's global state, which a notebook shows as SVG; saved in the style it was drawn in."""
+
+    @styled
+    def savefig(self, fname: Any, **options: Any) -> None:
+        """Like matplotlib's, with equal bytes for equal SVG figures if `metadata={"Date": None}`."""
+        super().savefig(fname, **options)
 
     def _repr_svg_(self) -> str:
         return svg(self)
@@ -284,7 +288,10 @@ def tail_fit(ax: Axes, spectrum: Spectrum | ArrayLike, fit: "TailFit", label: st
         ValueError: there is no positive value.
     """
     x, n = _values(spectrum, positive=True), _values(spectrum).size
-    rank = np.unique(np.geomspace(1, x.size, min(x.size, _DRAWN)).round().astype(int))  # dense at the largest values
+    if x.size <= _DRAWN:
+        rank = np.arange(1, x.size + 1)
+    else:
+        rank = np.unique(np.geomspace(1, x.size, _DRAWN).round().astype(int))  # dense at the largest values
     log_axes(ax)
     ax.plot(x[-rank], rank / n, **_dots(ax), label=label)
     alpha, xmin, n_tail = float(fit.alpha), float(fit.xmin), int(fit.n_tail)
@@ -338,6 +345,8 @@ def legend(target: Figure | Axes, title: str | None = None) -> None:
                 entries.setdefault(name, handle)
         handles, labels, heading = list(entries.values()), list(entries), title
         options = {"loc": "outside lower center"}
+        rows = math.ceil(len(labels) / _columns(labels)) if labels else 0
+        target.set_figheight(target.get_figheight() + _LEGEND_ROW * rows)  # it comes below the panels, not out of them
     if not labels:
         return
     target.legend(
@@ -359,24 +368,6 @@ def svg(fig: Figure) -> str:
     text = io.StringIO()
     fig.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     return text.getvalue()
-
-
-def save(fig: Figure, path: Path) -> Path:
-    """Write the figure as SVG, completely or not at all.
-
-    Raises:
-        InputError: the path cannot be written.
-    """
-    path, text = Path(path), svg(fig)
-    draft = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
-    return path
 
 
 def _columns(labels: Sequence[str]) -> int:

@@ -18,8 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from rmt.console import written_whole
 from rmt.errors import InputError
 from rmt.inline_svg import inline_svg
 
@@ -114,9 +113,7 @@ def write_report(directory: Path) -> Path:
     """
     directory = Path(directory)
     page = render(read_results(directory))
-    path, draft = directory / "report.html", directory / ".report.html.part"
-    _replace(path, draft, page)
-    return path
+    return _write(directory / "report.html", page)
 
 
 def render(results: Results) -> str:
@@ -181,18 +178,18 @@ def update_readme(readme: Path, records: Sequence[Mapping[str, Any]]) -> Path:
         raise InputError(f"{readme}: needs the lines {begin} and {end} once each, around the verdict table")
     before, after = text.split(begin)[0], text.split(end)[1]
     table = verdict_table_markdown(records)
-    _replace(readme, readme.with_name(f".{readme.name}.part"), f"{before}{begin}\n\n{table}\n{end}{after}")
-    return readme
+    return _write(readme, f"{before}{begin}\n\n{table}\n{end}{after}")
 
 
 def effect_text(verdict: Mapping[str, Any]) -> tuple[str, str]:
     """Effect and interval of a verdict as text, to two digits of its width; a dash for what is not finite."""
-    numbers = [verdict["effect"], *verdict["interval"]]
-    finite = [abs(x) for x in numbers if x is not None]
-    width = None if None in verdict["interval"] else float(np.ptp(verdict["interval"]))
+    numbers = [x if x is not None and math.isfinite(x) else None for x in (verdict["effect"], *verdict["interval"])]
+    effect, low, high = numbers
     form = ".4g"
-    if width and max(finite) < 1e6 and width > 1e-6:
-        form = f".{max(0, 1 - math.floor(math.log10(width)))}f"
+    if effect is not None and low is not None and high is not None:
+        width = high - low
+        if width > 1e-6 and max(abs(low), abs(high), abs(effect)) < 1e6:
+            form = f".{max(0, 1 - math.floor(math.log10(width)))}f"
     effect, low, high = ("–" if x is None else format(float(x), form) for x in numbers)
     return effect, f"[{low}, {high}]"
 
@@ -260,13 +257,13 @@ def _check(path: Path, what: str, value: Any, fields: Mapping[str, Any]) -> None
             raise InputError(f"{path}: {what}: {name!r} cannot be a {type(value[name]).__name__}")
 
 
-def _replace(path: Path, draft: Path, text: str) -> None:
+def _write(path: Path, text: str) -> Path:
     try:
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
+        with written_whole(path) as aside:
+            aside.write_text(text, encoding="utf-8")
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise InputError(f"{path}: cannot be written: {_reason(error)}") from error
+    return path
 
 
 def _reason(error: Exception) -> str:

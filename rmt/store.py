@@ -62,11 +62,10 @@ class Store:
     def __init__(self, path: Path, layout: Layout):
         self.layout = layout
         self._path = path
-        # Otherwise a cell of NaN would not be written, and a negative NaN would come back positive.
-        options: dict[str, Any] = {"mode": "r+", "zarr_format": 3, "config": {"write_empty_chunks": True}}
-        with _damage_named(path):
-            names = (*layout.outputs, "done")
-            self._arrays: dict[str, Any] = {name: _zarr().open_array(path / name, **options) for name in names}
+        with _damage_named(path), _zarr().config.set({"array.write_empty_chunks": True}):
+            # Otherwise a cell of NaN would not be written, and a negative NaN would come back positive.
+            group = _zarr().open_group(path, mode="r+", zarr_format=3)
+            self._arrays: dict[str, Any] = {name: group[name] for name in (*layout.outputs, "done")}
 
     def read(self, asked: Layout) -> tuple[np.ndarray, Values]:
         """Counts of finished trials (axes, blocks) and values (axes, n_trials, ...) for the points of `asked`.

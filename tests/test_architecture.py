@@ -12,7 +12,7 @@ LAWS = {"rmt.laws"}
 ENSEMBLES = LAWS | {"rmt.ensembles", "rmt.spikes"}
 SPECTRA = {"rmt.spectra"}
 TAILS = SPECTRA | {"rmt.tails"}
-STORE = CORE | {"rmt.store", "rmt.provenance", "rmt.progress"}
+STORE = CORE | {"rmt.layout", "rmt.store", "rmt.provenance", "rmt.progress", "rmt.programs"}
 ALLOWED = {
     "rmt.errors": set(),
     "rmt.keys": set(),

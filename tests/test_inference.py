@@ -14,6 +14,8 @@ from rmt.inference import (
     mean_interval,
     median_interval,
     proportion_interval,
+    stack,
+    worst,
 )
 
 
@@ -176,6 +178,34 @@ def test_proportion_of_nothing_says_nothing():
     est = proportion_interval(0, 0)
     assert math.isnan(est.value)
     assert est.interval == (0.0, 1.0)
+
+
+def family(*intervals) -> Estimate:
+    return stack([Estimate(0.5, low, high, 9) for low, high in intervals])
+
+
+@pytest.mark.parametrize(
+    ("intervals", "claimed", "index"),
+    [
+        ([(0, 1), (-2, 1), (0, 3)], (-1, 1), 2),  # none outside: the one that reaches farthest out
+        ([(0, 0.1), (-0.5, 0.1), (0, 0.2)], (-1, 1), 1),  # all inside: the one nearest to an end
+        ([(-9, 9), (1.5, 2), (3, 4)], (-1, 1), 2),  # one that is certainly outside outweighs a vague one
+        ([(-9, 9), (-math.inf, math.inf), (0, 0)], (-1, 1), 1),
+        ([(-9, -8), (-math.inf, math.inf), (-7, -6)], (-math.inf, 0), 1),
+        ([(0, 0), (math.nan, math.nan)], (-1, 1), 1),
+    ],
+)
+def test_the_worst_of_a_family_decides_a_claim_about_all(intervals, claimed, index):
+    i, est = worst(family(*intervals), claimed)
+    assert i == index
+    np.testing.assert_array_equal(est.interval, intervals[index])
+    assert est.n == 9
+
+
+def test_map_carries_the_interval_along():
+    est = mean_interval(np.log10([[1.0, 10.0, 100.0]])).map(lambda y: 10**y)[0]
+    assert est.value == pytest.approx(10.0)
+    np.testing.assert_allclose(np.log10(est.interval), mean_interval([0.0, 1.0, 2.0]).interval)
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,8 @@ def tensors(path: Path) -> list[Tensor]:
 
 def _tensor(path: Path, name: str, entry: dict[str, Any], base: int) -> Tensor:
     """`entry` has passed the package's checks; the package itself cannot give every dtype to NumPy."""
-    dtype = _DTYPES.get(entry["dtype"], entry["dtype"].lower())
+    stored: str = entry["dtype"]
+    dtype = _DTYPES.get(stored, stored.lower())
     shape = tuple(entry["shape"])
     start, end = entry["data_offsets"]
 

@@ -6,6 +6,7 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -30,8 +31,8 @@ class TracyWidom(Law):
     Source: C. A. Tracy, H. Widom, Commun. Math. Phys. 177 (1996) 727. The values come from a table of Chebyshev
         coefficients of log F and log(1 - F), made from Fredholm determinants in 50 digits by
         `tests/reference/tracy_widom.py`, which names the formulas.
-    Accuracy: cdf to 1e-14 absolute, sf to 1e-10 relative however small; below -10 (cdf < 1e-21) the leading asymptotic
-        form, to 1e-2 relative (`tests/test_tracy_widom.py`).
+    Accuracy: cdf and sf to 1e-13 relative between -10 and 9, beyond it sf to 1e-9 however small; below -10, where
+        cdf < 1e-20, the leading asymptotic form, joined to the table (`tests/test_tracy_widom.py`).
     """
 
     beta: int = eqx.field(default=1, static=True)
@@ -74,6 +75,7 @@ class TracyWidom(Law):
         """log F (below the table's middle) or log(1 - F) (above), or its derivative for order 1."""
         table = _table(self.beta)
         low, high = table.low, table.high
+        x = jnp.clip(x, -1e100, 1e100)  # infinities would meet zero coefficients
         inner = _clenshaw(table, jnp.clip(x, low, high), order)
         left = _left(self.beta, jnp.minimum(x, low), order)
         if order == 0:
@@ -122,9 +124,13 @@ def _clenshaw(table: _Table, x: Array, order: int) -> Array:
     segment = jnp.clip(jnp.floor(place).astype(int), 0, len(rows) - 1)
     t = 2 * (place - segment) - 1
     coefficients = jnp.asarray(rows)[segment]
-    last, before = jnp.zeros_like(t), jnp.zeros_like(t)
-    for k in range(rows.shape[1] - 1, 0, -1):
-        last, before = coefficients[..., k] + 2 * t * last - before, last
+
+    def step(carry: tuple[Array, Array], coefficient: Array) -> tuple[tuple[Array, Array], None]:
+        last, before = carry
+        return (coefficient + 2 * t * last - before, last), None
+
+    backwards = jnp.moveaxis(coefficients[..., :0:-1], -1, 0)
+    (last, before), _ = jax.lax.scan(step, (jnp.zeros_like(t), jnp.zeros_like(t)), backwards)
     return coefficients[..., 0] + t * last - before
 
 
@@ -143,10 +149,10 @@ def _left(beta: int, x: Array, order: int) -> Array:
 def _right(table: _Table, x: Array, order: int) -> Array:
     """log(1 - F) beyond the table, or its derivative: exp(-rate x^(3/2)) x^(-power) sum_k a_k x^(-3k/2)."""
     z = x**-1.5
-    series = jnp.polyval(jnp.asarray(table.tail[::-1]), z)
+    series = jnp.polyval(jnp.asarray(table.tail[::-1]), z, unroll=1)
     if order == 0:
         return jnp.log(series) - table.rate * x**1.5 - table.power * jnp.log(x)
-    slope = jnp.polyval(jnp.asarray((table.tail * np.arange(len(table.tail)))[::-1]), z) * -1.5 / x
+    slope = -1.5 / x * jnp.polyval(jnp.asarray((table.tail * np.arange(len(table.tail)))[::-1]), z, unroll=1)
     return slope / series - 1.5 * table.rate * jnp.sqrt(x) - table.power / x
 
 
@@ -173,7 +179,11 @@ def johnstone(N: Any, M: Any) -> tuple[Float[Array, ""], Float[Array, ""]]:
 
 
 def ma(N: Any, M: Any) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """The same as `johnstone` with a = sqrt(N - 1/2), b = sqrt(M - 1/2), which is accurate to second order, M^(-2/3).
+    """The same as `johnstone` with a = sqrt(N - 1/2), b = sqrt(M - 1/2): accurate to second order, M^(-2/3).
+
+    What it improves is the upper tail: at 20 x 10 the shares of lambda_max above the 90 and 95 % points are right to
+    5 %, those of `johnstone` a tenth too small. In the middle, and so in KS distance, `johnstone` is the closer one at
+    N = 2 M (0.028 against 0.039 at M = 10, 0.009 against 0.016 at M = 40).
 
     Args:
         N: rows of W, >= 1.

@@ -26,7 +26,7 @@ ARRAYS = {
 
 @pytest.fixture(scope="module")
 def analysis() -> Analysis:
-    return analyze(layers_of(ARRAYS, 50), "file", "made")
+    return analyze(layers_of(ARRAYS, 50))
 
 
 def test_each_row_is_what_rmt_gives(analysis):
@@ -74,6 +74,6 @@ def test_json_and_csv_hold_the_same_table(analysis):
 
 def test_workers_change_nothing_but_the_time(analysis):
     seen = []
-    again = analyze(layers_of(ARRAYS, 50), "file", "made", workers=3, on_row=lambda row: seen.append(row["name"]))
+    again = analyze(layers_of(ARRAYS, 50), workers=3, on_row=lambda row: seen.append(row["name"]))
     assert again.to_json() == analysis.to_json()
     assert seen == [row["name"] for row in analysis.rows]

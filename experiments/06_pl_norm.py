@@ -71,23 +71,29 @@ def check(ds):
 
 
 def figure(ds):
-    titles = (f"{AS_PUBLISHED} as published", "with random signs", "published, W scaled")
-    fig, [axes] = plots.figure(cols=3, titles=titles)
-    mu, N = ds.mu.values, int(ds.N[-1])
+    titles = (f"{AS_PUBLISHED}, as published", "the same with random signs", "published, against N", "published, W scaled")
+    fig, [[published, signed], [growth, scaled]] = plots.figure(2, 2, titles=titles)
+    mu, N = ds.mu.values, ds.N.values
     fine = np.linspace(2.2, mu[-1], 100)
-    for ax, entries, top in ((axes[0], AS_PUBLISHED, 6), (axes[1], ZERO_MEAN, 20)):
-        rows = ds.sel(entries=entries, N=N)
+    for ax, entries, top in ((published, AS_PUBLISHED, 6), (signed, ZERO_MEAN, 20)):
+        rows = ds.sel(entries=entries, N=N[-1])
         plots.points(ax, mu, inference.median_interval(log_units_rank(rows)), "R, median")
         plots.points(ax, mu, rows.alpha, "fitted alpha")
-        ax.set(xlabel="mu", ylabel=f"R and alpha at N = {N}", ylim=(0, top))
-    plots.curve(axes[0], fine, mean_spike_rank(fine, N), "R of a mean spike")
-    below_2 = mu[mu <= 2]
-    plots.published(axes[0], below_2, below_2 / 2 + 1, "mu / 2 + 1")
+        ax.set(xlabel="mu", ylabel=f"R, alpha at N = {N[-1]}", ylim=(0, top))
+    plots.curve(published, fine, mean_spike_rank(fine, N[-1]), "R of a mean spike")
+    plots.published(published, mu[mu <= 2], mu[mu <= 2] / 2 + 1, "mu / 2 + 1")
+    for series, m in enumerate((1.0, 3.0, 4.0)):
+        rank = log_units_rank(ds.sel(entries=AS_PUBLISHED, mu=m))
+        plots.points(growth, N, inference.median_interval(rank), f"mu = {m:g}", series)
+        limit = mean_spike_rank(m, N.astype(float)) if m > 2 else np.full(len(N), 4 / (4 - m))
+        plots.curve(growth, N, limit, "theory", series)
+    plots.ticks_at(plots.log_axes(growth, "x"), N)
+    growth.set(xlabel="N", ylabel="R", ylim=(0, 6))
     for c in SCALES:
-        rank = log_units_rank(ds.sel(entries=AS_PUBLISHED, N=N), c)
-        plots.points(axes[2], mu, inference.median_interval(rank), f"R of {c:g} W")
-    axes[2].set(xlabel="mu", ylabel="R", ylim=(0, 8))
-    for ax in axes:
+        rank = log_units_rank(ds.sel(entries=AS_PUBLISHED, N=N[-1]), c)
+        plots.points(scaled, mu, inference.median_interval(rank), f"R of {c:g} W")
+    scaled.set(xlabel="mu", ylabel="R", ylim=(0, 8))
+    for ax in (published, signed, growth, scaled):
         plots.legend(ax)
     return fig
 
@@ -112,6 +118,6 @@ claim = rmt.Claim(
     measure=measure,
     check=check,
     figure=figure,
-    caption="R = log ||W||_F^2 / log lambda_max and the fitted alpha against mu: for the published one-sided entries, for the same "
-    "entries with random signs, and for the published ones rescaled.",
+    caption="R = log ||W||_F^2 / log lambda_max and the fitted alpha against mu, for the published one-sided entries and for the same "
+    "entries with random signs; R against N, with 4 / (4 - mu) below mu = 2 and the mean spike above; R of the rescaled matrix.",
 )

@@ -55,7 +55,7 @@ def figure(ds):
     plots.curve(ax, N, start * N[0] / N, "slope -1")
     plots.log_axes(ax)
     plots.ticks_at(ax, N)
-    ax.set(xlabel="N", ylabel="KS distance to Marchenko-Pastur")
+    ax.set(xlabel="N", ylabel="KS distance to MP")
     plots.legend(fig)
     return fig
 

@@ -1,0 +1,83 @@
+"""One claim from its grid to its files: the dataset, the figure and the record of its verdicts."""
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+
+from rmt.claims import Claim, Verdict
+from rmt.console import written_whole
+from rmt.keys import point_key
+from rmt.sweeps import sweep
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+VERSIONS = ("rmt", "jax", "jaxlib", "numpy", "scipy", "python", "device")
+
+
+def run_claim(
+    file: Path, claim: Claim, size: str, out: Path, seed: int, workers: int | None = None, restart: bool = False
+) -> tuple["xr.Dataset", Sequence[Verdict]]:
+    """Sweep a claim's grid, check it, draw its figure, and keep all in OUT/<claim>/<size>.zarr, .svg and .json.
+
+    The sweep's key is `point_key(jax.random.key(seed), {"claim": name})`: claims share no draws, and a claim's draws do
+    not depend on what else is run. Figure and record appear whole or not at all.
+
+    Raises:
+        InputError: the store in OUT is of another sweep, damaged or in use.
+        OSError: OUT cannot be written.
+        Exception: whatever the claim's own functions raise.
+    """
+    base = out / claim.name / size
+    store = base.with_suffix(".zarr")
+    earlier = _seconds(base.with_suffix(".json")) if store.exists() and not restart else 0.0
+    start = time.perf_counter()
+    ds = sweep(
+        claim.measure,
+        claim.sizes[size].grid,
+        key=point_key(jax.random.key(seed), {"claim": claim.name}),
+        n_trials=claim.sizes[size].n_trials,
+        store=store,
+        workers=workers,
+        progress=claim.name,
+        restart=restart,
+    )
+    seconds = earlier + time.perf_counter() - start
+    verdicts = claim.check(ds)
+    figure = claim.figure(ds)
+    with written_whole(base.with_suffix(".svg")) as path:
+        figure.savefig(path, format="svg", metadata={"Date": None})
+    record = _record(file, claim, size, seed, seconds, ds, verdicts)
+    with written_whole(base.with_suffix(".json")) as path:
+        path.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    return ds, verdicts
+
+
+def _record(
+    file: Path, claim: Claim, size: str, seed: int, seconds: float, ds: "xr.Dataset", verdicts: Sequence[Verdict]
+) -> dict[str, Any]:
+    command = f"rmt run {file.as_posix()} --size {size}" + (f" --seed {seed}" if seed else "")
+    return {
+        "claim": claim.name,
+        **{name: getattr(claim, name) for name in ("title", "quote", "source", "criterion", "caption")},
+        "size": size,
+        "file": file.as_posix(),
+        "command": command,
+        "seconds": round(seconds, 1),
+        "seed": seed,
+        "versions": {name: ds.attrs[name] for name in VERSIONS},
+        "git": ds.attrs["git"],
+        "verdicts": [verdict.to_json() for verdict in verdicts],
+    }
+
+
+def _seconds(record: Path) -> float:
+    """Seconds that earlier runs spent on the cells that are kept; 0 if none of them came to its end."""
+    try:
+        return float(json.loads(record.read_text(encoding="utf-8"))["seconds"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return 0.0

