@@ -54,7 +54,9 @@ def check(ds):
         ("Control: no spike, tested at the 1 % level of Tracy-Widom 1", 0.0, (0, 0.05)),
     ):
         share = share_outside(ds, strength)
-        sentence = f"lambda_max exceeds the 99 % point of the noise edge in {100 * share.value:.1f} % of matrices at N = {N}."
+        sentence = (
+            f"lambda_max exceeds the 99 % point of the noise edge in {100 * share.value:.1f} % of matrices at N = {N}."
+        )
         verdicts.append(rmt.Verdict.judge(statement, share.value, share.interval, claimed, share.n, sentence))
     return verdicts
 
@@ -65,7 +67,7 @@ def figure(ds):
     for Q in ds.Q.values:
         part = ds.lambda_max.sel(Q=Q).isel(N=-1)
         plots.points(ax, ds.strength, part, f"Q = {Q}, N = {int(ds.N[-1])}")
-        plots.curve(ax, fine, location(fine, Q), "theory" if Q == ds.Q[0] else None)
+        plots.curve(ax, fine, location(fine, Q), "theory" if ds.Q[0] == Q else None)
     ax.axvline(1, color=plots.GREY, linestyle=":", label="threshold")
     ax.set(xlabel="spike strength theta / threshold", ylabel="lambda_max")
     plots.legend(fig)

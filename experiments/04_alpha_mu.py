@@ -61,7 +61,9 @@ def reproduces(ds, name):
 
 def one_line_for_all(ds):
     """Are a and b of alpha = a mu + b the class's (one line for every entry law) or the generator's?"""
-    slopes = {law: inference.fit_line(*regime(ds, law, 2.0, 3.5), comparisons=len(ENTRY_LAWS)).slope for law in ENTRY_LAWS}
+    slopes = {
+        law: inference.fit_line(*regime(ds, law, 2.0, 3.5), comparisons=len(ENTRY_LAWS)).slope for law in ENTRY_LAWS
+    }
     low, *_, high = sorted(slopes, key=lambda law: slopes[law].value)
     spread = slopes[high].value - slopes[low].value
     interval = (slopes[high].low - slopes[low].high, slopes[high].high - slopes[low].low)

@@ -29,7 +29,10 @@ def judge(ds, entries, low, high, exponent, statement):
     mu, slope = slopes(ds, entries, low, high)
     error = slope.map(lambda a: (a - exponent(mu)) / np.maximum(1, exponent(mu)))
     i, worst = inference.worst(error, CLAIMED)
-    sentence = f"At mu = {mu[i]:g} lambda_max goes as N^{slope.value[i]:.3f}, where {exponent(mu)[i]:.3f} is claimed; the worst of {len(mu)}."
+    sentence = (
+        f"At mu = {mu[i]:g} lambda_max goes as N^{slope.value[i]:.3f}, where {exponent(mu)[i]:.3f} is claimed; "
+        f"the worst of {len(mu)}."
+    )
     return rmt.Verdict.judge(statement, worst.value, worst.interval, CLAIMED, worst.n, sentence)
 
 

@@ -58,10 +58,14 @@ def check(ds):
         rows = part(ds, entries, low, high)
         ratio = log_units_rank(rows) / rows.alpha
         statement = f"alpha log lambda_max = log ||W||_F^2 for {statement}"
-        verdicts.append(judge(ratio.values, rows.mu.values, statement, f"At N = {N} R = log||W||_F^2 / log lambda_max misses alpha"))
+        verdicts.append(
+            judge(ratio.values, rows.mu.values, statement, f"At N = {N} R = log||W||_F^2 / log lambda_max misses alpha")
+        )
     rows = part(ds, AS_PUBLISHED, 0.5, 1.75)
     invariance = log_units_rank(rows, 10.0) / log_units_rank(rows)
-    verdicts.append(judge(invariance.values, rows.mu.values, "The relation does not depend on the scale of W", "W -> 10 W moves R"))
+    verdicts.append(
+        judge(invariance.values, rows.mu.values, "The relation does not depend on the scale of W", "W -> 10 W moves R")
+    )
     rows = part(ds, AS_PUBLISHED, 3.0, None)
     theory = mean_spike_rank(rows.mu.values, N)[:, None]
     statement = "Its saturation at mu > 2 is the rank-one spike of the entries' mean (ours)"
@@ -71,7 +75,12 @@ def check(ds):
 
 
 def figure(ds):
-    titles = (f"{AS_PUBLISHED}, as published", "the same with random signs", "published, against N", "published, W scaled")
+    titles = (
+        f"{AS_PUBLISHED}, as published",
+        "the same with random signs",
+        "published, against N",
+        "published, W scaled",
+    )
     fig, [[published, signed], [growth, scaled]] = plots.figure(2, 2, titles=titles)
     mu, N = ds.mu.values, ds.N.values
     fine = np.linspace(2.2, mu[-1], 100)

@@ -17,8 +17,8 @@ from threadpoolctl import threadpool_limits
 
 from realnets.layers import Layer, Layers, Skipped
 from rmt import metrics
-from rmt.provenance import versions
 from rmt.spectra import Spectrum, spectrum
+from rmt.sweeps.provenance import versions
 from rmt.tails import Status, TailFit, fit_tail
 
 ALPHA_CUT = 8.0

@@ -18,7 +18,7 @@ from realnets.sources import read_layers
 from realnets.tables import describe_skipped, print_analysis, print_comparison, print_zoo
 from rmt.console import boundary, keep_compiled_programs, written_whole
 from rmt.errors import InputError
-from rmt.progress import Progress
+from rmt.sweeps.progress import Progress
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -27,8 +27,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="""Real trained networks through the tail-fitting engine of rmt.
 
-    FILE is a safetensors file, a NumPy .npz archive, a PyTorch state dict (zip or legacy; never unpickled, no torch
-    needed), zoo:NAME, or hf:OWNER/REPO or hf:OWNER/REPO/FILE.
+    FILE is a safetensors file, a NumPy .npz archive, a PyTorch state dict (zip or legacy; it is never unpickled and needs \
+no torch), zoo:NAME, hf:OWNER/REPO or hf:OWNER/REPO/FILE.
 
     First steps: `realnets zoo`, then `realnets compare zoo:resemblyzer`.
 
@@ -44,7 +44,7 @@ class _As(Enum):
     CSV = "csv"
 
 
-FileArgument = Annotated[str, typer.Argument(metavar="FILE", help="Weight file, zoo:NAME or hf:OWNER/REPO or hf:OWNER/REPO/FILE.")]
+FileArgument = Annotated[str, typer.Argument(metavar="FILE", help="Weight file, zoo:NAME or hf:OWNER/REPO.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON instead of the table.")]
 CsvOption = Annotated[bool, typer.Option("--csv", help="CSV, one row a layer, instead of the table.")]
 OutOption = Annotated[

@@ -127,7 +127,9 @@ def load_claims(paths: Sequence[Path]) -> dict[Path, Claim]:
     names = [claim.name for claim in claims.values()]
     for name in names:
         if names.count(name) > 1:
-            raise InputError(f"two claims are called {name!r}: {', '.join(str(f) for f, c in claims.items() if c.name == name)}")
+            raise InputError(
+                f"two claims are called {name!r}: {', '.join(str(f) for f, c in claims.items() if c.name == name)}"
+            )
     return claims
 
 

@@ -22,7 +22,9 @@ def canonical(value: object) -> str:
         return f"int:{int(value)}"
     if isinstance(value, float | np.floating):
         return f"float:{float(value).hex()}"
-    raise TypeError(f"a grid coordinate must be a str, bool, int or float; got {value!r} of type {type(value).__name__}")
+    raise TypeError(
+        f"a grid coordinate must be a str, bool, int or float; got {value!r} of type {type(value).__name__}"
+    )
 
 
 def point_key(key: Key[Array, ""], point: Mapping[str, object]) -> Key[Array, ""]:

@@ -49,7 +49,9 @@ def spectrum(W: Float[Array, "N M"]) -> Spectrum:
     """
     W = jnp.asarray(W)
     if W.ndim != 2:
-        raise ValueError(f"spectrum(W) needs one 2-D matrix, got shape {W.shape}; use jax.vmap(rmt.spectrum) for a stack")
+        raise ValueError(
+            f"spectrum(W) needs one 2-D matrix, got shape {W.shape}; use jax.vmap(rmt.spectrum) for a stack"
+        )
     if jnp.iscomplexobj(W):
         raise ValueError(f"spectrum(W) needs a real matrix, got dtype {W.dtype}")
     N, M = W.shape

@@ -20,7 +20,13 @@ def test_the_five_nouns_as_written():
     assert np.isfinite([fit.alpha, fit.stderr, fit.xmin, fit.xmax, fit.ks]).all()
     assert int(fit.n_tail) > 1
     assert int(fit.status) == rmt.Status.OK
-    laws = (rmt.MarchenkoPastur(Q=2.0), rmt.TracyWidom(beta=1), rmt.Frechet(0.75), rmt.Pareto(mu=1.5), rmt.Lomax(mu=1.5))
+    laws = (
+        rmt.MarchenkoPastur(Q=2.0),
+        rmt.TracyWidom(beta=1),
+        rmt.Frechet(0.75),
+        rmt.Pareto(mu=1.5),
+        rmt.Lomax(mu=1.5),
+    )
     for i, law in enumerate(laws):
         x = law.ppf(0.7)
         assert float(law.cdf(x)) == pytest.approx(0.7, abs=1e-9)
@@ -40,7 +46,9 @@ def test_a_sweep_from_the_top_level():
 
 
 def run(code: str) -> str:
-    return subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, capture_output=True, text=True).stdout
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], check=True, capture_output=True, text=True
+    ).stdout
 
 
 def test_import_is_quiet_quick_allocates_nothing_and_sets_float64():

@@ -12,7 +12,6 @@ LAWS = {"rmt.laws"}
 ENSEMBLES = LAWS | {"rmt.ensembles", "rmt.spikes"}
 SPECTRA = {"rmt.spectra"}
 TAILS = SPECTRA | {"rmt.tails"}
-STORE = CORE | {"rmt.layout", "rmt.store", "rmt.provenance", "rmt.progress", "rmt.programs"}
 ALLOWED = {
     "rmt.errors": set(),
     "rmt.keys": set(),
@@ -23,16 +22,16 @@ ALLOWED = {
     "rmt.tails": TAILS,
     "rmt.metrics": TAILS | LAWS,
     "rmt.inference": set(),
-    "rmt.provenance": CORE,
-    "rmt.progress": CORE,
-    "rmt.store": STORE,
-    "rmt.sweeps": STORE,
+    "rmt.sweeps": CORE,
     "rmt.claims": {"rmt.errors"},
-    "rmt.plots": {"rmt.inference"} | TAILS | LAWS,
-    "rmt.report": {"rmt.errors", "rmt.claims", "rmt.plots"},
+    "rmt.plots": {"rmt.errors", "rmt.inference"} | TAILS | LAWS,
     "rmt.console": {"rmt.errors"},
+    "rmt.datafiles": {"rmt.errors"},
+    "rmt.inline_svg": {"rmt.errors"},
+    "rmt.report": {"rmt.errors", "rmt.console", "rmt.inline_svg"},
+    "rmt.runs": CORE | {"rmt.sweeps", "rmt.claims", "rmt.console"},
 }
-ONLY_HOME = {"matplotlib": "rmt.plots", "zarr": "rmt.store"}
+ONLY_HOME = {"matplotlib": "rmt.plots", "zarr": "rmt.sweeps.store"}
 
 
 def modules() -> dict[str, Path]:
@@ -58,7 +57,9 @@ def imports(path: Path) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            found |= {f"{node.module}.{alias.name}" for alias in node.names} if node.module == "rmt" else {node.module or ""}
+            found |= (
+                {f"{node.module}.{alias.name}" for alias in node.names} if node.module == "rmt" else {node.module or ""}
+            )
     return found
 
 
@@ -70,7 +71,9 @@ def room(module: str) -> str:
 @pytest.mark.parametrize("module", [m for m in modules() if room(m) in ALLOWED])
 def test_imports_follow_the_arrows(module):
     allowed = ALLOWED[room(module)] | {room(module)}
-    ours = {room(name) for name in imports(modules()[module]) if name.split(".")[0] in ("rmt", "realnets", "experiments")}
+    ours = {
+        room(name) for name in imports(modules()[module]) if name.split(".")[0] in ("rmt", "realnets", "experiments")
+    }
     assert ours <= allowed, f"{module} imports {sorted(ours - allowed)}"
 
 
@@ -88,4 +91,6 @@ def test_rmt_knows_neither_experiments_nor_realnets(module):
 def test_matplotlib_and_zarr_have_one_home_each(module):
     for library, home in ONLY_HOME.items():
         if module != home:
-            assert not any(name.split(".")[0] == library for name in imports(modules()[module])), f"{library} in {module}"
+            assert not any(name.split(".")[0] == library for name in imports(modules()[module])), (
+                f"{library} in {module}"
+            )

@@ -138,7 +138,7 @@ def test_a_full_disk_is_one_line(tmp_path, experiment, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device", "chunk")
 
-    monkeypatch.setattr("rmt.store.Store.write", full)
+    monkeypatch.setattr("rmt.sweeps.store.Store.write", full)
     result = invoke("run", experiment("one"), "--size", "smoke", "--out", tmp_path / "results")
     assert one_error(result) == "error: chunk: No space left on device\n"
 

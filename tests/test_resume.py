@@ -16,11 +16,10 @@ import pytest
 import xarray as xr
 from conftest import ROOT
 
-from rmt import provenance
-from rmt import store as stores
 from rmt.errors import InputError
-from rmt.programs import Program
-from rmt.sweeps import sweep
+from rmt.sweeps import provenance, sweep
+from rmt.sweeps import store as stores
+from rmt.sweeps.programs import Program
 
 EXPERIMENT = """
 import sys

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import rmt
-from rmt import progress
 from rmt.keys import point_key, trial_keys
-from rmt.programs import Program
-from rmt.sweeps import Cell, count_nonfinite, sweep
+from rmt.sweeps import count_nonfinite, progress, sweep
+from rmt.sweeps.programs import Program
+from rmt.sweeps.sweep import Cell
 
 KEY = jax.random.key(5)
 GRID = {"N": [8], "law": ["pareto", "normal"], "mu": [0.5, 1.5, 3.0]}

@@ -73,7 +73,11 @@ class Clauset(Method):
         return index, 1 + slope[index], ks
 
     def _distance(
-        self, log_x: Float[Array, " n"], slope: Float[Array, " n"], candidates: Int[Array, " c"], probes: int | None = None
+        self,
+        log_x: Float[Array, " n"],
+        slope: Float[Array, " n"],
+        candidates: Int[Array, " c"],
+        probes: int | None = None,
     ) -> Float[Array, " c"]:
         """D of each candidate over all of its tail, or its lower bound over `probes` points spread along the tail."""
         n = log_x.shape[0]

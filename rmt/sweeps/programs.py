@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
-from rmt.layout import RESERVED, Axes, Output, Values
-from rmt.progress import Progress
+from rmt.sweeps.layout import RESERVED, Axes, Output, Values
+from rmt.sweeps.progress import Progress
 
 Measure = Callable[..., Mapping[str, Any]]
 

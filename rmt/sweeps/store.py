@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from rmt.errors import InputError
-from rmt.layout import Axes, Layout, Values, output_dims, spell
+from rmt.sweeps.layout import Axes, Layout, Values, output_dims, spell
 
 try:
     import fcntl

@@ -1,8 +1,8 @@
 """sweep: a measure over a grid, trial by trial, into one labelled dataset. The only host loop of the package.
 
 The loop is over cells; a cell is one grid point and one block of trials. Cells do not depend on each other, so they can
-be computed in any order, by any number of workers, and kept one by one (`rmt.store`). Within a cell the trials are
-batched on the device (`rmt.programs`).
+be computed in any order, by any number of workers, and kept one by one (`rmt.sweeps.store`). Within a cell the trials are
+batched on the device (`rmt.sweeps.programs`).
 """
 
 import inspect
@@ -22,11 +22,11 @@ import numpy as np
 from jaxtyping import Array, Key
 
 from rmt.keys import point_key, trial_keys
-from rmt.layout import Axes, Layout, Values, coordinates, output_dims
-from rmt.programs import Measure, Program, compile_measure, static_name
-from rmt.progress import Progress
-from rmt.provenance import provenance
-from rmt.store import Identity, Store, open_store
+from rmt.sweeps.layout import Axes, Layout, Values, coordinates, output_dims
+from rmt.sweeps.programs import Measure, Program, compile_measure, static_name
+from rmt.sweeps.progress import Progress
+from rmt.sweeps.provenance import provenance
+from rmt.sweeps.store import Identity, Store, open_store
 
 if TYPE_CHECKING:
     import xarray as xr
