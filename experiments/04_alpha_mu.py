@@ -47,7 +47,7 @@ def reproduces(ds, name):
     for _ in range(2000):
         rows = rng.integers(len(mu), size=PUBLISHED_DRAWS)
         slopes.append(np.polyfit(mu[rows], alpha[rows, rng.integers(alpha.shape[1], size=PUBLISHED_DRAWS)], 1)[0])
-    interval = tuple(float(q) for q in np.nanquantile(slopes, [0.025, 0.975]))
+    interval = (float(np.nanquantile(slopes, 0.025)), float(np.nanquantile(slopes, 0.975)))
     line = inference.fit_line(mu, alpha)
     sentence = (
         f"Our line is {line.slope.value:.3f} mu {line.intercept.value:+.3f}, the published one {slope} mu {intercept:+}; the "

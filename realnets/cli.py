@@ -27,8 +27,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="""Real trained networks through the tail-fitting engine of rmt.
 
-    FILE is a safetensors file, a NumPy .npz archive, a PyTorch state dict (zip or legacy; it is never unpickled and needs \
-no torch), zoo:NAME, hf:OWNER/REPO or hf:OWNER/REPO/FILE.
+    FILE is a safetensors file, a NumPy .npz archive, a PyTorch state dict (zip or legacy; it is never unpickled and \
+needs no torch), zoo:NAME, hf:OWNER/REPO or hf:OWNER/REPO/FILE.
 
     First steps: `realnets zoo`, then `realnets compare zoo:resemblyzer`.
 

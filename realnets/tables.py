@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from rich import box
@@ -129,14 +129,18 @@ def print_comparison(result: Comparison, console: Console, verbose: bool = False
 def _legend(result: Comparison, wide: bool) -> str:
     """What the columns of a comparison mean."""
     counts = sorted({row["n_nulls"] for row in result.rows})
-    n = counts[-1]
     gaussian = ", and as many Gaussian matrices (G)" if wide else "; the Gaussian null: --json, or a wider terminal"
     return (
-        f"Each layer beside {' or '.join(map(str, counts))} shuffles of its own entries (0){gaussian}. D: distance of"
-        " its ESD from theirs. t: distance from the replicates' mean, in predicted standard deviations of the logarithm"
-        f" (Student, {n - 1} degrees of freedom). *: beyond every replicate, rank p = {2 / (n + 1):.3f},"
-        f" {1 / (n + 1):.3f} for D. In brackets: single entries rule λ, so it is not judged by the shuffles."
+        f"Each layer beside {_either(counts)} shuffles of its own entries (0){gaussian}. D: distance of its ESD from"
+        " theirs. t: distance from the replicates' mean, in predicted standard deviations of the logarithm (Student,"
+        f" {_either(n - 1 for n in counts)} degrees of freedom). *: beyond every replicate, rank p ="
+        f" {_either(f'{2 / (n + 1):.3f}' for n in counts)}, half of it for D. In brackets: single entries rule λ, so it"
+        " is not judged by the shuffles."
     )
+
+
+def _either(values: Iterable[object]) -> str:
+    return " or ".join(str(v) for v in values)
 
 
 def print_zoo(console: Console, cached: Callable[[Network], bool]) -> None:

@@ -107,9 +107,9 @@ def _evaluate(law: Law, method: str, x: Array) -> Array:
     return jnp.where(valid, getattr(law, method)(jnp.where(valid, x, 0.5)), jnp.nan)
 
 
-def parameter(**options: Any) -> Any:
-    """An equinox field that holds a float64 array, so that 1, 1.0 and a traced value compile to the same program."""
-    return eqx.field(converter=lambda value: jnp.asarray(value, float), **options)
+def parameter(value: ArrayLike) -> Array:
+    """Converter of a law's parameters: a float64 array, so that 1, 1.0 and a traced value compile to the same program."""
+    return jnp.asarray(value, float)
 
 
 def check_parameter(owner: object, name: str, low: float = 0.0, closed: bool = False, remedy: str = "") -> None:

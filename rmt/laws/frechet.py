@@ -1,5 +1,6 @@
 """Frechet: the law of the maximum of many power-law variables."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -25,8 +26,8 @@ class Frechet(Law):
     Accuracy: cdf and sf to 1e-13 relative (`tests/test_laws.py`, against SciPy).
     """
 
-    shape: Float[Array, ""] = parameter()
-    scale: Float[Array, ""] = parameter(default=1.0)
+    shape: Float[Array, ""] = eqx.field(converter=parameter)
+    scale: Float[Array, ""] = eqx.field(default=1.0, converter=parameter)
 
     @property
     def tail_index(self) -> Float[Array, ""]:

@@ -1,5 +1,6 @@
 """Gaussian entries."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import ndtr, ndtri
@@ -20,7 +21,7 @@ class Gaussian(Law):
     Accuracy: cdf and sf to 1e-13 relative as far as 30 sigma (`tests/test_laws.py`, against SciPy).
     """
 
-    sigma: Float[Array, ""] = parameter(default=1.0)
+    sigma: Float[Array, ""] = eqx.field(default=1.0, converter=parameter)
 
     @property
     def mean(self) -> Float[Array, ""]:

@@ -87,7 +87,7 @@ class Pareto(_PowerLaw):
         `tests/test_laws.py` holds cdf and sf to SciPy at 1e-13 relative.
     """
 
-    mu: Float[Array, ""] = parameter()
+    mu: Float[Array, ""] = eqx.field(converter=parameter)
     signed: bool = eqx.field(default=True, static=True)
 
     @property
@@ -129,7 +129,7 @@ class Lomax(_PowerLaw):
     Accuracy: as for `Pareto`.
     """
 
-    mu: Float[Array, ""] = parameter()
+    mu: Float[Array, ""] = eqx.field(converter=parameter)
     signed: bool = eqx.field(default=False, static=True)
 
     @property

@@ -1,5 +1,6 @@
 """Student's t: symmetric entries with a smooth density and a power-law tail."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import betainc, gammaln
@@ -23,7 +24,7 @@ class StudentT(Law):
         JAX, which says so when it is asked for; logpdf has both derivatives.
     """
 
-    df: Float[Array, ""] = parameter()
+    df: Float[Array, ""] = eqx.field(converter=parameter)
 
     @property
     def tail_index(self) -> Float[Array, ""]:
