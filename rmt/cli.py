@@ -167,13 +167,19 @@ def _print_table(rows: Sequence[Mapping[str, Any]]) -> None:
     from rmt.report import effect_text
 
     table = Table(title="Verdicts", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-    for column in ("claim", "statement", "verdict", "effect", "interval", "n"):
-        table.add_column(column, no_wrap=column != "statement")
-    shown = None
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("effect", no_wrap=True, justify="right")
+    table.add_column("95 % interval", no_wrap=True)
+    table.add_column("n", no_wrap=True, justify="right")
+    table.add_column("statement")
+    claim = None
     for row in rows:
-        claim, shown = row["claim"] if row["claim"] != shown else "", row["claim"]
+        if row["claim"] != claim:
+            claim = row["claim"]
+            table.add_row("", "", "", "", Text(claim, "bold"))
         outcome = Text(row["outcome"], COLORS[row["outcome"]])
-        table.add_row(claim, Text(row["statement"]), outcome, *map(Text, effect_text(row)), str(row["n"]))
+        effect, interval = map(Text, effect_text(row))
+        table.add_row(outcome, effect, interval, str(row["n"]), Text(row["statement"]))
     Console().print(table)
 
 
