@@ -11,7 +11,7 @@ OUT ?= results
 
 lab: .venv/installed
 	$(BIN)/rmt run experiments --size default --out $(OUT)
-	@$(BIN)/realnets compare zoo:minilm --nulls 10 --out $(OUT)/tables/minilm.json || \
+	@$(BIN)/realnets compare zoo:minilm --nulls 10 --report $(OUT) || \
 	  { [ $$? -eq 3 ] && echo "lab: no network, so the real-network part is skipped; run make lab again when there is one"; }
 	$(BIN)/rmt report $(OUT)
 

@@ -65,7 +65,8 @@ CLAIMED = (-np.inf, -0.5)
 claim = rmt.Claim(
     name="marchenko-pastur",
     title="The ESD of a Gaussian matrix converges to Marchenko-Pastur",
-    quote="MP: Gaussian entries; the finite-N and the limiting ESD are the MP distribution.",
+    quote='Table of universality classes, row "Basic MP": elements "Gaussian", finite-N global shape "MP distribution", limiting '
+    'global shape "MP", far tail "No tail".',
     source="Martin & Mahoney, JMLR 22(165) 2021, section 3.1 and Table 3; Marchenko & Pastur 1967",
     criterion="Supported if the KS distance between ESD and MP falls at least as fast as N^-0.5 for every Q tried "
     "(simultaneous 95 % intervals of the slope of log D in log N); contradicted if for some Q the interval lies above -0.5.",

@@ -79,7 +79,8 @@ def _size(N, n_trials):
 claim = rmt.Claim(
     name="tracy-widom",
     title="lambda_max of a Gaussian matrix fluctuates as Tracy-Widom 1",
-    quote="Edge statistics: Tracy-Widom; lambda_max lies within O(M^(-2/3)) of the bulk edge lambda_plus.",
+    quote='Table of universality classes, row "Basic MP": local statistics at the bulk edge "TW"; lambda_max within O(M^(-2/3)) of '
+    "lambda_plus.",
     source="Mahoney, slides 'Practical Theory and Neural Network Models' 2021, RMT 102' and 103; Johnstone 2001",
     criterion="Supported if at the largest N the KS distance to the law is below 0.1 (Dvoretzky-Kiefer-Wolfowitz interval, "
     "simultaneous over the three laws), and for the edge if the exponent in M is -2/3 within 0.05.",

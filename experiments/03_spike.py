@@ -81,8 +81,8 @@ def _size(Q, N, n_trials):
 claim = rmt.Claim(
     name="spike",
     title="A rank-one spike leaves the bulk once theta^2 > sigma^2 / sqrt(Q)",
-    quote="Spiked covariance: Gaussian entries plus a low-rank perturbation; MP bulk plus spikes, which separate from the bulk "
-    "when they are strong enough.",
+    quote='Table of universality classes, row "Spiked-Covariance": elements "Gaussian, + low-rank perturbations", finite-N global '
+    'shape "MP + Gaussian spikes".',
     source="Martin & Mahoney, JMLR 22(165) 2021, Table 3; slides RMT 103; Benaych-Georges & Nadakuditi 2012",
     criterion="Location: supported if the mean lambda_max is within 2 % of theory at every strength >= 1.5 thresholds (and within "
     "2 % of lambda_plus at every strength <= 0.8), simultaneous 95 % intervals, largest N. Threshold: supported if at least 90 % "

@@ -115,8 +115,8 @@ def _size(shape, mu, n_trials):
 claim = rmt.Claim(
     name="alpha-mu",
     title="alpha = mu/2 + 1 for Pareto-mu matrices",
-    quote="For VHT matrices the ESD exponent is alpha = mu/2 + 1, which works very well at finite size, even for very small "
-    "matrices; for MHT matrices alpha = a mu + b, where a and b depend strongly on M and N.",
+    quote='For very heavy tails, mu < 2, alpha = mu/2 + 1 "works very well at finite size, even for very small matrices"; for moderate '
+    'ones, 2 < mu < 4, alpha = a mu + b, where "a, b depend strongly on M, N".',
     source="Martin & Mahoney, SDM 2020 (arXiv:1901.08278), section 2, eqs 4a and 4b; the fitted lines are theirs for M = 1000, Q = 2",
     criterion="Supported if the mean fitted alpha at the largest size is within 10 % of mu/2 + 1 at every mu of the range "
     "(simultaneous 95 % intervals). The published lines are reproduced if their slopes lie in the central 95 % of slopes that "

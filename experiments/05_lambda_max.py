@@ -85,7 +85,8 @@ def _size(N, mu, n_trials):
 claim = rmt.Claim(
     name="lambda-max",
     title="lambda_max ~ N^(4/mu - 1)",
-    quote="The largest eigenvalue of VHT and MHT matrices of square shape scales as lambda_max ~ N^(4/mu - 1).",
+    quote="lambda_max ~ N^(4/mu - 1) for square matrices with 0 < mu < 4, whose far-tail statistics are Frechet; above mu = 4, "
+    '"TW with large finite size corrections".',
     source="Martin & Mahoney, SDM 2020 (arXiv:1901.08278), section 2, eq 5; Auffinger, Ben Arous & Peche 2009",
     criterion="Supported if at every mu of the range the exponent of N is within 0.1 of 4/mu - 1 (10 % of it where it is above "
     "1), contradicted if at some mu it is certainly not; simultaneous 95 % intervals of the slope of log lambda_max in log N.",

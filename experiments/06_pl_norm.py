@@ -114,7 +114,7 @@ def _size(N, mu, n_trials):
 claim = rmt.Claim(
     name="pl-norm",
     title="PL-Norm relation: alpha log lambda_max ~ log ||W||_F^2",
-    quote="For heavy-tailed random matrices alpha log lambda_max ~ log ||W||_F^2: the exponent is the stable rank in log units.",
+    quote="PL-Norm relation: alpha log lambda_max ~ log ||W||_F^2, so that alpha is the stable rank of W in log units.",
     source="Martin & Mahoney, SDM 2020 (arXiv:1901.08278), section 3, eq 8, and its appendices",
     criterion="Supported if R = log ||W||_F^2 / log lambda_max is within 10 % of the fitted alpha at every mu of the range at the "
     "largest N (simultaneous 95 % intervals); scale: if R moves by less than 10 % under W -> 10 W; the mean spike: if R is within "

@@ -1,10 +1,12 @@
 """The command line `realnets`."""
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
+from json import dumps
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +17,7 @@ from realnets.analysis import Analysis, Row, analyze
 from realnets.layers import MIN_M, Layers
 from realnets.nulls import MIN_NULLS, Comparison, compare, n_replicates
 from realnets.sources import read_layers
-from realnets.tables import describe_skipped, print_analysis, print_comparison, print_zoo
+from realnets.tables import describe_skipped, print_analysis, print_comparison, print_zoo, report_table
 from rmt.console import boundary, keep_compiled_programs, written_whole
 from rmt.errors import InputError
 from rmt.sweeps.progress import Progress
@@ -86,6 +88,9 @@ def compare_command(
     json: JsonOption = False,
     csv: CsvOption = False,
     out: OutOption = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="DIR", help="Hand the table to the page of `rmt report DIR`.")
+    ] = None,
     min_m: MinOption = MIN_M,
     jobs: JobsOption = None,
     verbose: VerboseOption = False,
@@ -99,6 +104,10 @@ def compare_command(
         with _progress(layers, lambda N, M: N * M * M * (1 + 2 * n_replicates(N, M, nulls))) as on_row:
             result = compare(layers, jax.random.key(seed), nulls, _jobs(jobs), on_row)
         result.settings["seed"] = seed
+        if report is not None:
+            name = re.sub(r"\W+", "-", file).strip("-")
+            with written_whole(report / "tables" / f"{name}.json") as part:
+                part.write_text(dumps(report_table(result), indent=1) + "\n", encoding="utf-8")
         _finish(result, style, out, verbose)
 
 

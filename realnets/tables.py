@@ -126,10 +126,23 @@ def print_comparison(result: Comparison, console: Console, verbose: bool = False
     _print_skipped(result, console, verbose)
 
 
+def report_table(result: Comparison) -> dict[str, object]:
+    """The comparison as a table for the page of `rmt report`: title, note, columns and rows of text."""
+    columns = [c for c in _COMPARISON if c.at < _WIDE]
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in result.verdicts.items())
+    left_out = f" Left out: {describe_skipped(result.skipped)}." if result.skipped else ""
+    return {
+        "title": f"A real network beside its matched nulls: {result.source}",
+        "note": f"{result.format}, {_matrices(result)}: {counts}. {_legend(result, False)}{left_out}",
+        "columns": ["layer", *(c.head for c in columns)],
+        "rows": [[row["name"], *(c.text(row).strip() for c in columns)] for row in result.rows],
+    }
+
+
 def _legend(result: Comparison, wide: bool) -> str:
     """What the columns of a comparison mean."""
     counts = sorted({row["n_nulls"] for row in result.rows})
-    gaussian = ", and as many Gaussian matrices (G)" if wide else "; the Gaussian null: --json, or a wider terminal"
+    gaussian = ", and as many Gaussian matrices (G)" if wide else " (the Gaussian null: --json, or a wider terminal)"
     return (
         f"Each layer beside {_either(counts)} shuffles of its own entries (0){gaussian}. D: distance of its ESD from"
         " theirs. t: distance from the replicates' mean, in predicted standard deviations of the logarithm (Student,"

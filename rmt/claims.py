@@ -87,7 +87,7 @@ class Claim:
     Attributes:
         name: a slug, the name of its results folder.
         title: one line for tables.
-        quote: the claim in the paper's words.
+        quote: the claim as its source states it; the source's own words in quotation marks.
         source: paper, section or equation.
         criterion: what would support and what would contradict it, fixed before the run.
         sizes: `smoke`, `default` and `paper`.

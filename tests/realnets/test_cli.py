@@ -147,3 +147,14 @@ def test_help_teaches(command):
     assert result.exit_code == 0
     assert "Usage" in result.stdout
     assert ("zoo:NAME" in result.stdout) == (command != ["zoo"])
+
+
+def test_compare_hands_its_table_to_the_report_page(model, tmp_path):
+    from rmt.report import write_report
+
+    result = run("compare", "--nulls", 5, "--report", tmp_path / "results", model)
+    assert result.exit_code == 0, result.output
+    page = write_report(tmp_path / "results").read_text()
+    assert "beside its matched nulls" in page
+    assert "encoder.layer.1.attention.output.dense.weight" in page
+    assert "1 not tested" in page  # the layer with the NaN is there, and says so
