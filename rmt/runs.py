@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 
 from rmt.claims import Claim, Verdict
-from rmt.console import written_whole
+from rmt.console import names, written_whole
 from rmt.keys import point_key
 from rmt.sweeps import sweep
 
@@ -36,16 +36,17 @@ def run_claim(
     store = base.with_suffix(".zarr")
     earlier = _seconds(base.with_suffix(".json")) if store.exists() and not restart else 0.0
     start = time.perf_counter()
-    ds = sweep(
-        claim.measure,
-        claim.sizes[size].grid,
-        key=point_key(jax.random.key(seed), {"claim": claim.name}),
-        n_trials=claim.sizes[size].n_trials,
-        store=store,
-        workers=workers,
-        progress=claim.name,
-        restart=restart,
-    )
+    with names(store):
+        ds = sweep(
+            claim.measure,
+            claim.sizes[size].grid,
+            key=point_key(jax.random.key(seed), {"claim": claim.name}),
+            n_trials=claim.sizes[size].n_trials,
+            store=store,
+            workers=workers,
+            progress=claim.name,
+            restart=restart,
+        )
     seconds = earlier + time.perf_counter() - start
     verdicts = claim.check(ds)
     figure = claim.figure(ds)
