@@ -166,7 +166,7 @@ def _nothing(file: str, layers: Layers) -> str:
 @contextmanager
 def _progress(layers: Layers, cost: Callable[[int, int], float]) -> Iterator[Callable[[Row], None]]:
     planned = layers.planned
-    with Progress("layers", len(planned), 0, sum(cost(N, M) for _, N, M in planned)) as bar:
+    with Progress(layers.source, len(planned), 0, sum(cost(N, M) for _, N, M in planned), "layers") as bar:
         yield lambda row: bar.advance(cost(row["N"], row["M"]))
 
 

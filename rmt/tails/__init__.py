@@ -4,5 +4,5 @@ from rmt.tails.base import MIN_POINTS as MIN_POINTS
 from rmt.tails.base import Method as Method
 from rmt.tails.base import Status as Status
 from rmt.tails.base import TailFit as TailFit
-from rmt.tails.base import fit_tail as fit_tail
 from rmt.tails.clauset import Clauset as Clauset
+from rmt.tails.fit import fit_tail as fit_tail
