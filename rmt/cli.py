@@ -79,7 +79,7 @@ def run(
 
     Examples:
 
-      rmt run experiments/alpha_mu.py --size smoke
+      rmt run experiments/04_alpha_mu.py --size smoke
       rmt run experiments --out results/seed1 --seed 1
     """
     from rmt.claims import load_claims
