@@ -23,7 +23,8 @@ test: .venv/installed
 
 paper: .venv/installed
 	$(BIN)/rmt run experiments --size paper --out $(OUT)
-	$(BIN)/rmt report $(OUT) --readme README.md
+	cd $(OUT) && tar cf - */paper.json */paper.svg | tar xf - -C $(CURDIR)/experiments/verdicts
+	$(BIN)/rmt report experiments/verdicts --readme README.md
 
 .venv/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

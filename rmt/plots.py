@@ -372,7 +372,7 @@ def svg(fig: Figure) -> str:
 
 def _columns(labels: Sequence[str]) -> int:
     """Columns of a legend that fit in the width of one panel, evenly filled."""
-    room = max(1, int(_PANEL[0] * 11 // (4 + max(len(name) for name in labels))))  # 11 letters an inch, 4 a handle
+    room = max(1, int(_PANEL[0] * 11 // (7 + max(len(name) for name in labels))))  # 11 letters an inch, 7 a handle
     rows = math.ceil(len(labels) / room)
     return math.ceil(len(labels) / rows)
 

@@ -1,0 +1,47 @@
+"""README says what the repository does: its table comes from the records, its Python runs, its commands exist."""
+
+import re
+
+import pytest
+from conftest import ROOT
+
+from rmt.claims import load_claims
+from rmt.report import read_results, verdict_table_markdown
+
+README = (ROOT / "README.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def records():
+    return read_results(ROOT / "experiments" / "verdicts").records
+
+
+def test_the_verdict_table_is_that_of_the_records(records):
+    table = README.split("<!-- verdicts:begin -->")[1].split("<!-- verdicts:end -->")[0]
+    assert table.strip() == verdict_table_markdown(records).strip()
+
+
+def test_the_records_are_of_the_experiments_as_they_stand(records):
+    """A criterion may not change under a verdict: a record is stale if its claim says something else now."""
+    claims = {claim.name: claim for claim in load_claims([ROOT / "experiments"]).values()}
+    assert set(claims) == {record["claim"] for record in records}
+    for record in records:
+        claim = claims[record["claim"]]
+        assert record["size"] == "paper"
+        for field in ("title", "quote", "source", "criterion"):
+            assert record[field] == getattr(claim, field), f"{claim.name}: run make paper"
+
+
+def test_the_python_in_readme_runs():
+    first, second = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    small = first.replace("(2000, 1000)", "(200, 100)")
+    assert small != first
+    names: dict = {}
+    exec(small + second.replace(', store="alpha.zarr"', ", progress=False").replace("n_trials=50", "n_trials=2"), names)
+    assert names["fit"].status == 0
+    assert names["ds"].sizes == {"N": 2, "mu": 3, "trial": 2}
+
+
+def test_the_files_readme_names_exist():
+    for path in re.findall(r"experiments/[\w/.-]+\.\w+|`(?:LICENSE|[A-Z]+\.\w+)`", README):
+        assert (ROOT / path.strip("`")).exists(), path
