@@ -89,7 +89,7 @@ claim = rmt.Claim(
     "of matrices exceed the 99 % point of the noise edge at 1.5 thresholds, and at most 10 % at 0.8.",
     sizes={
         "smoke": _size((2,), (200, 400), 40),
-        "default": _size((1, 2, 5), (200, 800), 50),
+        "default": _size((1, 2, 5), (200, 600), 50),
         "paper": _size((1, 2, 5), (200, 800, 1200), 200),
     },
     measure=measure,

@@ -130,7 +130,9 @@ claim = rmt.Claim(
     "One line for the class: slopes of the four entry laws within 0.3.",
     sizes={
         "smoke": _size(("100x50", "200x100"), _midpoints(0.5), 4),
-        "default": _size(("100x100", "200x100", "500x100", "600x300", "2000x1000"), _midpoints(0.5), 6),
+        "default": _size(
+            ("100x100", "200x100", "500x100", "600x300", "2000x1000"), (*_midpoints(0.25)[:12], *_midpoints(0.5)[6:]), 4
+        ),
         "paper": _size(
             ("100x100", "200x100", "500x100", "500x500", "1000x500", "2500x500", "2000x1000"),
             _midpoints(0.25),
