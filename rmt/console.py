@@ -49,11 +49,19 @@ def run_app(app: Callable[[], Any]) -> None:
     try:
         app()
     except SystemExit as end:
-        if end.code == INTERRUPTED:
+        code = end.code
+        try:
             sys.stdout.flush()
+        except OSError as error:
+            # What could not be written would be tried once more at exit, and turn the exit code into 120.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            if not code:
+                print(f"error: {one_line(error)}", file=sys.stderr)
+                code = WRONG_INPUT
+        if code == INTERRUPTED:
             sys.stderr.flush()
             os._exit(INTERRUPTED)
-        raise
+        raise SystemExit(code) from None
 
 
 @contextlib.contextmanager
