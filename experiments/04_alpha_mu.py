@@ -51,7 +51,8 @@ def reproduces(ds, name):
         f"interval is where one more experiment with {PUBLISHED_DRAWS} draws puts its slope."
     )
     outcome = "supported" if interval[0] <= slope <= interval[1] else "contradicted"
-    if ds["shape"].values[-1] != PUBLISHED_SHAPE or interval[1] - interval[0] > 0.5 * line.slope.value:
+    too_few = alpha.shape[1] < 10  # a bootstrap of fewer is too narrow
+    if too_few or ds["shape"].values[-1] != PUBLISHED_SHAPE or interval[1] - interval[0] > 0.5 * line.slope.value:
         outcome = "inconclusive"
     return rmt.Verdict(statement, outcome, line.slope.value, interval, line.slope.n, sentence)
 
@@ -126,7 +127,8 @@ claim = rmt.Claim(
     source="Martin & Mahoney, SDM 2020 (arXiv:1901.08278), section 2, eqs 4a and 4b; the fitted lines are theirs for M = 1000, Q = 2",
     criterion="Supported if the mean fitted alpha at the largest size is within 10 % of mu/2 + 1 at every mu of the range "
     "(simultaneous 95 % intervals). The published lines come back if their slopes lie in the simultaneous 95 % "
-    "prediction intervals for an experiment of their size, given ours; inconclusive if such an interval is wider than half the slope. "
+    "prediction intervals for an experiment of their size, given ours; inconclusive if such an interval is wider than half "
+    "the slope, or rests on fewer than ten trials. "
     "One line for the class: slopes of the four entry laws within 0.3.",
     sizes={
         "smoke": _size(("100x50", "200x100"), _midpoints(0.5), 4),
