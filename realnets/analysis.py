@@ -13,11 +13,11 @@ from typing import Any
 import jax
 import numpy as np
 from jaxtyping import Array
-from threadpoolctl import threadpool_limits
 
 from realnets.layers import Layer, Layers, Skipped
 from rmt import metrics
 from rmt.spectra import Spectrum, spectrum
+from rmt.sweeps import one_blas_thread
 from rmt.sweeps.provenance import versions
 from rmt.tails import Status, TailFit, fit_tail
 
@@ -153,8 +153,7 @@ def in_order(
     """function(layer) for each layer, in order, at most `workers` of them in memory."""
     pool = ThreadPoolExecutor(workers)
     pending: deque[Future[Row]] = deque()
-    # One BLAS thread each: a second one helps on an idle machine and collapses on a busy one.
-    with threadpool_limits(1):
+    with one_blas_thread():
         try:
             for layer in layers:
                 pending.append(pool.submit(function, layer))

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from rmt import console
 from rmt.errors import InputError
 
 
@@ -102,11 +103,8 @@ ZOO = {
 
 
 def cache_folder() -> Path:
-    """Where fetched weights are kept: REALNETS_CACHE, or heavytail-lab in XDG_CACHE_HOME, or in ~/.cache."""
-    if folder := os.environ.get("REALNETS_CACHE"):
-        return Path(folder)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "heavytail-lab"
+    """Where fetched weights are kept: REALNETS_CACHE, or the cache folder of all commands."""
+    return Path(os.environ.get("REALNETS_CACHE") or console.cache_folder())
 
 
 def is_cached(network: Network) -> bool:

@@ -88,6 +88,11 @@ def names(path: Path) -> Iterator[None]:
         raise
 
 
+def cache_folder() -> Path:
+    """Where the commands keep what can be made or fetched again: heavytail-lab in XDG_CACHE_HOME, or in ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "heavytail-lab"
+
+
 def keep_compiled_programs() -> None:
     """Let JAX keep compiled programs in the user's cache folder, so that the next run starts at once.
 
@@ -96,8 +101,7 @@ def keep_compiled_programs() -> None:
     """
     import jax
 
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = root / "heavytail-lab" / f"programs-{_processor()}"
+    folder = cache_folder() / f"programs-{_processor()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
