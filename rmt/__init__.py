@@ -33,7 +33,7 @@ from rmt.laws import (
     johnstone,
 )
 from rmt.spectra import Spectrum, spectrum
-from rmt.tails import Clauset, Status, TailFit, fit_tail
+from rmt.tails import Clauset, Diagnosis, Scan, Status, TailFit, diagnose, fit_tail, scan
 
 if TYPE_CHECKING:
     from rmt.claims import Claim, Size, Verdict

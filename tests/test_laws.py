@@ -11,6 +11,8 @@ import pytest
 from scipy import stats
 
 import rmt
+from rmt.laws import Above, Exponential, ExpTruncatedPowerLaw, LogNormal, PowerLaw, Weibull
+from rmt.laws.exp_truncated import log_scaled_integral
 
 
 class Signed:
@@ -74,6 +76,124 @@ class MarchenkoPasturByQuadrature:
         return float(self.integral(2, self.low, self.high)) - self.mean() ** 2
 
 
+class TailInDigits:
+    """A density x^-alpha exp(-rate x) on [xmin, xmax], by closed forms in 30 digits."""
+
+    def __init__(self, alpha, xmin=1.0, xmax=np.inf, rate=0.0):
+        self.alpha, self.xmin, self.xmax, self.rate = (mpmath.mpf(v) for v in (alpha, xmin, xmax, rate))
+
+    def integral(self, low, high, power=0):
+        p, low, high = self.alpha - power, mpmath.mpf(low), mpmath.mpf(high)
+        with mpmath.workdps(30):
+            if self.rate:
+                return low ** (1 - p) * mpmath.expint(p, self.rate * low) - (
+                    high ** (1 - p) * mpmath.expint(p, self.rate * high) if high < mpmath.inf else 0
+                )
+            return mpmath.log(high / low) if p == 1 else (low ** (1 - p) - high ** (1 - p)) / (p - 1)
+
+    def share(self, low, high, power=0):
+        return float(self.integral(low, high, power) / self.integral(self.xmin, self.xmax))
+
+    def logpdf(self, x):
+        norm = mpmath.log(self.integral(self.xmin, self.xmax))
+        return np.array([float(-self.alpha * mpmath.log(v) - self.rate * mpmath.mpf(v) - norm) for v in x])
+
+    def cdf(self, x):
+        return np.array([self.share(self.xmin, v) for v in x])
+
+    def sf(self, x):
+        return np.array([self.share(v, self.xmax) for v in x])
+
+    def mean(self):
+        return self.share(self.xmin, self.xmax, 1)
+
+    def var(self):
+        return self.share(self.xmin, self.xmax, 2) - self.mean() ** 2
+
+
+def PowerLawByHand(alpha, xmin, xmax):
+    """logpdf, cdf, sf at PLACES, ppf at QUANTILES, and mean, in 60 digits."""
+    with mpmath.workdps(400 if abs(alpha) > 100 or xmax > 1e9 else 60):
+        b, xmin, xmax = mpmath.mpf(alpha) - 1, mpmath.mpf(xmin), mpmath.mpf(xmax)
+        top = mpmath.mpf(0) if xmax == mpmath.inf else xmax**-b
+
+        def mass(low, high_power, high, b=b):
+            return mpmath.log(high / low) if b == 0 else (low**-b - high_power) / b
+
+        total = mass(xmin, top, xmax)
+        inside = [min(max(mpmath.mpf(x), xmin), xmax) for x in PLACES]
+        sf = [0.0 if x == xmax else float(mass(x, top, xmax) / total) for x in inside]
+        cdf = [1.0 if x == mpmath.inf else float(mass(xmin, x**-b, x) / total) for x in inside]
+        logpdf = [
+            float(-(b + 1) * mpmath.log(x) - mpmath.log(total)) if xmin <= x <= xmax and x < mpmath.inf else -np.inf
+            for x in map(mpmath.mpf, PLACES)
+        ]
+        ppf = [
+            float(xmin * (xmax / xmin) ** q if b == 0 else (xmin**-b - q * b * total) ** (-1 / b))
+            for q in map(mpmath.mpf, QUANTILES)
+        ]
+        top = mpmath.mpf(0) if xmax == mpmath.inf else xmax ** (1 - b)
+        return logpdf, cdf, sf, ppf, float(mass(xmin, top, xmax, b - 1) / total)
+
+
+class LogNormalAbove:
+    """The log-normal law above xmin, in 30 digits."""
+
+    def __init__(self, log_mean, log_sd, xmin):
+        self.log_mean, self.log_sd, self.xmin = mpmath.mpf(log_mean), mpmath.mpf(log_sd), mpmath.mpf(xmin)
+
+    def upper(self, x, power=0):
+        """E[x^power; above x]: the law tilted by x^power is log-normal again."""
+        with mpmath.workdps(30):
+            z = (mpmath.log(x) - self.log_mean) / self.log_sd - power * self.log_sd
+            tilt = mpmath.exp(power * self.log_mean + (power * self.log_sd) ** 2 / 2)
+            return tilt * mpmath.erfc(z / mpmath.sqrt(2)) / 2
+
+    def logpdf(self, x):
+        base = stats.lognorm(float(self.log_sd), scale=float(mpmath.exp(self.log_mean))).logpdf(x)
+        return base - float(mpmath.log(self.upper(self.xmin)))
+
+    def sf(self, x):
+        return np.array([float(self.upper(v) / self.upper(self.xmin)) for v in x])
+
+    def cdf(self, x):
+        return np.array([float(1 - self.upper(v) / self.upper(self.xmin)) for v in x])
+
+    def mean(self):
+        return float(self.upper(self.xmin, 1) / self.upper(self.xmin))
+
+    def var(self):
+        return float(self.upper(self.xmin, 2) / self.upper(self.xmin)) - self.mean() ** 2
+
+
+class ScipyAbove:
+    """A SciPy law above xmin; its moments by SciPy's quadrature."""
+
+    def __init__(self, law, xmin):
+        self.law, self.xmin = law, xmin
+
+    def logpdf(self, x):
+        return self.law.logpdf(x) - self.law.logsf(self.xmin)
+
+    def sf(self, x):
+        return self.law.sf(x) / self.law.sf(self.xmin)
+
+    def cdf(self, x):
+        return (self.law.cdf(x) - self.law.cdf(self.xmin)) / self.law.sf(self.xmin)
+
+    def moment(self, power):
+        with mpmath.workdps(20):
+            # int x^power dF by parts, for the Frechet law of shape 3, in t = x^-3
+            t = mpmath.mpf(self.xmin) ** -3
+            return mpmath.gammainc(1 - mpmath.mpf(power) / 3, 0, t) / -mpmath.expm1(-t)
+
+    def mean(self):
+        return float(self.moment(1))
+
+    def var(self):
+        return float(self.moment(2) - self.moment(1) ** 2)
+
+
 class Case(NamedTuple):
     law: rmt.Law
     twin: object
@@ -110,6 +230,22 @@ CASES = {
     ),
     "tracy_widom_1": Case(rmt.TracyWidom(beta=1), None),
     "tracy_widom_2": Case(rmt.TracyWidom(beta=2), None),
+    "power_law_2.5": Case(PowerLaw(alpha=2.5, xmin=0.2), stats.pareto(1.5, scale=0.2), POWERS),
+    "power_law_log_uniform": Case(PowerLaw(1, 0.5, 400), TailInDigits(1, 0.5, 400), (300.0, 399.9, 399.999999)),
+    "power_law_rising": Case(PowerLaw(-1.3, 0.7, 3), TailInDigits(-1.3, 0.7, 3), (2.9, 2.9999, 2.9999999)),
+    "power_law_truncated": Case(PowerLaw(3.2, 0.5, 1e9), TailInDigits(3.2, 0.5, 1e9), (30.0, 1e7, 1e9 - 1)),
+    "exp_truncated": Case(ExpTruncatedPowerLaw(2.4, 0.01, 0.5), TailInDigits(2.4, 0.5, rate=0.01), (50.0, 1e3, 5e4)),
+    "exp_truncated_integer": Case(ExpTruncatedPowerLaw(3, 1e-9), TailInDigits(3, rate=1e-9), (50.0, 1e6, 1e10)),
+    "exp_truncated_gamma": Case(
+        ExpTruncatedPowerLaw(-1.5, 2, 0.3), TailInDigits(-1.5, 0.3, rate=2), (10.0, 80.0, 300.0)
+    ),
+    "log_normal": Case(LogNormal(log_mean=0.5, log_sd=0.8), stats.lognorm(0.8, scale=np.exp(0.5)), POWERS[:2]),
+    "weibull_0.6": Case(Weibull(shape=0.6, rate=2), stats.weibull_min(0.6, scale=0.5), (30.0, 1e3, 1e4)),
+    "weibull_2.5": Case(Weibull(shape=2.5, rate=0.7), stats.weibull_min(2.5, scale=1 / 0.7), (5.0, 10.0)),
+    "exponential": Case(Exponential(rate=0.7), stats.expon(scale=1 / 0.7), (30.0, 900.0)),
+    "log_normal_above": Case(Above(LogNormal(-3, 0.5), 0.9), LogNormalAbove(-3, 0.5, 0.9), (2.0, 10.0, 1e4)),
+    "log_normal_above_1e-30": Case(Above(LogNormal(-11.4, 1), 1), LogNormalAbove(-11.4, 1, 1), (2.0, 10.0, 1e4)),
+    "frechet_above": Case(Above(rmt.Frechet(3), 0.7), ScipyAbove(stats.invweibull(3), 0.7), POWERS),
 }
 # SciPy gives inf for a mean that does not exist, and a number for one that is infinite
 NO_MOMENTS = {"student_0.7": (np.nan, np.nan), "frechet_0.75": (np.inf, np.inf)}
@@ -158,14 +294,17 @@ def test_tail_keeps_its_relative_accuracy(name):
 def test_mean_and_variance_agree_with_the_twin(name):
     law, twin, _ = CASES[name]
     mean, var = NO_MOMENTS.get(name) or (twin.mean(), twin.var())
-    np.testing.assert_allclose(law.mean, mean, rtol=1e-12, atol=1e-14)
-    np.testing.assert_allclose(law.var, var, rtol=1e-12)
+    rtol = 1e-9 if isinstance(law, Above) else 1e-12
+    np.testing.assert_allclose(law.mean, mean, rtol=rtol, atol=1e-14)
+    np.testing.assert_allclose(law.var, var, rtol=rtol)
 
 
 @every_law
 def test_quantile_inverts_distribution(name):
     law = CASES[name].law
-    np.testing.assert_allclose(law.cdf(points(name)), QUANTILES, rtol=1e-9, atol=1e-15)
+    # Above is known to the rounding of the law's logsf
+    atol = 1e-15 * max(1, -law.law.logsf(law.xmin)) if isinstance(law, Above) else 1e-15
+    np.testing.assert_allclose(law.cdf(points(name)), QUANTILES, rtol=1e-9, atol=atol)
     ends = np.asarray(law.ppf(np.resize([0.0, 1.0, -0.1, 1.1, np.nan], QUANTILES.shape)))[:5]
     assert np.isnan(ends[2:]).all()
     assert law.cdf(np.resize(ends[0], QUANTILES.shape))[0] == 0
@@ -221,6 +360,25 @@ def test_samples_stretched_by_a_quarter_are_told_apart(name):
 FAMILIES = {jax.tree.structure(case.law): name for name, case in CASES.items() if jax.tree.leaves(case.law)}
 
 
+@jax.jit
+def upper(law: rmt.Law, p: jax.Array, ends: jax.Array) -> tuple[jax.Array, ...]:
+    """What belongs to x = isf(p), and both ends."""
+    x, slope = jax.jvp(law.isf, (p,), (jnp.ones_like(p),))
+    return law.sf(x), law.logsf(x), slope * law.pdf(x), law.isf(ends), law.ppf(1 - ends)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in FAMILIES.values() if not name.startswith(("student", "tracy", "lomax_s"))]
+)
+def test_logsf_and_isf_are_sf_and_its_inverse(name):
+    p = jnp.geomspace(1e-8, 0.9, QUANTILES.size)
+    sf, logsf, slope, ends, expected = upper(CASES[name].law, p, jnp.array([0.0, 1.0, -0.1, 1.1, np.nan]))
+    np.testing.assert_allclose(sf, p, rtol=1e-9)
+    np.testing.assert_allclose(logsf, np.log(p), rtol=1e-9)
+    np.testing.assert_allclose(slope, -1, rtol=1e-6)
+    np.testing.assert_array_equal(ends, expected)
+
+
 @pytest.mark.parametrize("name", FAMILIES.values())
 def test_vmap_over_parameters_under_jit_equals_a_loop(name):
     factors = jnp.array([1.0, 1.1, 1.3])
@@ -260,6 +418,9 @@ def test_tail_index_of_each_family():
     found = [law.tail_index for law in (rmt.Pareto(1.5), rmt.Lomax(2.5), rmt.StudentT(3), rmt.Gaussian())]
     assert found == [1.5, 2.5, 3, np.inf]
     assert rmt.Centred(rmt.Lomax(2.5)).tail_index == 2.5
+    tails = [PowerLaw(2.5), PowerLaw(2.5, xmax=9), ExpTruncatedPowerLaw(2.5, 0), ExpTruncatedPowerLaw(2.5, 1)]
+    assert [law.tail_index for law in tails] == [1.5, np.inf, 1.5, np.inf]
+    assert Above(rmt.Frechet(0.7), 2).tail_index == 0.7
 
 
 @pytest.mark.parametrize("law", [rmt.Pareto(mu=0.5), rmt.Lomax(mu=0.5), rmt.Frechet(shape=0.5)])
@@ -297,6 +458,21 @@ def test_float32_draws_are_the_rounded_float64_draws():
         (lambda: rmt.MarchenkoPastur(Q=0.5), r"MarchenkoPastur\(Q\) needs a finite Q >= 1, got 0.5; .* pass W.T"),
         (lambda: rmt.Pareto(mu=2, signed=1), r"signed.* True or False"),
         (lambda: rmt.Centred(3.0), r"Centred\(law\) needs a law"),
+        (lambda: PowerLaw(alpha=1), r"PowerLaw\(alpha\) needs a finite alpha > 1, got 1.0 without an xmax"),
+        (lambda: PowerLaw(alpha=np.nan, xmax=2), r"PowerLaw\(alpha\) needs a finite alpha, got nan"),
+        (lambda: PowerLaw(alpha=2, xmin=0), r"PowerLaw\(xmin\)"),
+        (lambda: PowerLaw(alpha=2, xmin=3, xmax=3), r"PowerLaw\(xmax\) needs xmax > xmin, got 3.0 and 3.0"),
+        (lambda: PowerLaw(alpha=2, xmax=np.nan), r"PowerLaw\(xmax\) needs xmax > xmin"),
+        (lambda: ExpTruncatedPowerLaw(alpha=2, rate=-1), r"ExpTruncatedPowerLaw\(rate\) needs a finite rate >= 0"),
+        (lambda: ExpTruncatedPowerLaw(alpha=1, rate=0), r"finite alpha > 1, got 1.0 with rate = 0"),
+        (lambda: ExpTruncatedPowerLaw(alpha=1, rate=1, xmin=0), r"ExpTruncatedPowerLaw\(xmin\)"),
+        (lambda: LogNormal(log_mean=np.inf), r"LogNormal\(log_mean\) needs a finite log_mean, got inf"),
+        (lambda: LogNormal(log_sd=0), r"LogNormal\(log_sd\)"),
+        (lambda: Weibull(shape=0), r"Weibull\(shape\)"),
+        (lambda: Weibull(shape=1, rate=-1), r"Weibull\(rate\)"),
+        (lambda: Exponential(rate=0), r"Exponential\(rate\)"),
+        (lambda: Above(3.0, 1), r"Above\(law\) needs a law"),
+        (lambda: Above(LogNormal(), np.inf), r"Above\(xmin\) needs a finite xmin, got inf"),
         (lambda: rmt.Gaussian().sample(jax.random.key(0), (2,), int), "floating dtype"),
     ],
 )
@@ -322,3 +498,146 @@ def test_marchenko_pastur_quantile_follows_Q():
         slope = jax.grad(lambda Q, q=q: rmt.MarchenkoPastur(Q=Q).ppf(q))(2.0)
         upper, lower = rmt.MarchenkoPastur(Q=2.0 + h).ppf(q), rmt.MarchenkoPastur(Q=2.0 - h).ppf(q)
         np.testing.assert_allclose(slope, (upper - lower) / (2 * h), rtol=1e-6)
+
+
+ORDERS = (-5, -4.3, -2, -1 + 1e-9, 0, 0.5, 1 - 1e-9, 1, 1 + 1e-12, 2, 2.5, 4, 11.7, 30)
+ARGUMENTS = (1e-12, 1e-6, 0.01, 0.7, 1.9999999, 2, 2.0000001, 7, 80, 1e3, 1e5)
+
+
+def log_scaled_in_digits(p, z):
+    return mpmath.log(mpmath.expint(p, mpmath.mpf(z))) + mpmath.mpf(z)
+
+
+@cache
+def grid() -> tuple[np.ndarray, np.ndarray]:
+    p, z = np.meshgrid(ORDERS, ARGUMENTS)
+    return p.ravel(), z.ravel()
+
+
+def test_exponential_integral_of_real_order():
+    with mpmath.workdps(30):
+        expected = [float(log_scaled_in_digits(mpmath.mpf(p), z)) for p, z in zip(*grid(), strict=True)]
+    np.testing.assert_allclose(log_scaled_integral(*grid()), expected, rtol=0, atol=1e-13)
+
+
+def test_derivatives_of_the_exponential_integral():
+    """First and second in the order, first in the argument, where z = 1e-12 leaves no digit to a difference of terms."""
+    first = jax.grad(log_scaled_integral, (0, 1))
+    (in_p, in_z), in_pp = jax.jit(jax.vmap(lambda p, z: (first(p, z), jax.grad(lambda p: first(p, z)[0])(p))))(*grid())
+    expected = []
+    with mpmath.workdps(30):
+        for p, z in zip(*grid(), strict=True):
+            p = mpmath.mpf(p)
+            ratio = mpmath.expint(p - 1, mpmath.mpf(z)) / mpmath.expint(p, mpmath.mpf(z))
+            slopes = [mpmath.diff(lambda q, z=z: log_scaled_in_digits(q, z), p, n) for n in (1, 2)]
+            expected.append([float(v) for v in (slopes[0], 1 - ratio, slopes[1])])
+    small = grid()[1] < 100  # beyond, the second derivative is a difference: of the order 1/z^2
+    in_p_expected, in_z_expected, in_pp_expected = np.array(expected).T
+    np.testing.assert_allclose(in_p, in_p_expected, rtol=1e-11)
+    np.testing.assert_allclose(in_z, in_z_expected, rtol=1e-11)
+    np.testing.assert_allclose(in_pp[small], in_pp_expected[small], rtol=1e-9)
+
+
+def test_an_exponential_cutoff_goes_over_into_none():
+    x = np.geomspace(2, 1e6, QUANTILES.size)
+    pure, almost, without = PowerLaw(2.5, 2), ExpTruncatedPowerLaw(2.5, 1e-18, 2), ExpTruncatedPowerLaw(2.5, 0, 2)
+    for law in (almost, without):
+        np.testing.assert_allclose(law.logpdf(x), pure.logpdf(x), rtol=1e-8)
+        np.testing.assert_allclose(law.logsf(x), pure.logsf(x), rtol=1e-8)
+    np.testing.assert_allclose(without.ppf(QUANTILES), pure.ppf(QUANTILES), rtol=1e-12)
+    np.testing.assert_allclose(without.mean, pure.mean, rtol=1e-13)
+    assert without.var == np.inf
+    score = jax.vmap(jax.grad(lambda rate, x: ExpTruncatedPowerLaw(2.5, rate, 2).logpdf(x)), (None, 0))
+    np.testing.assert_allclose(score(0.0, x), 6 - x, rtol=1e-12)  # E[x] - x
+    assert score(1e-18, x)[0] > 0
+
+
+# At x = xmin, between, at xmax, and outside: alpha, xmin, xmax of each is traced.
+PLACES = np.array([0.2, 0.5, 0.500001, 0.7, 2.0, 2.999999, 3.0, 9.0, np.inf])
+
+
+@jax.jit
+def power_law(alpha, xmin, xmax):
+    """Values and their derivatives in alpha, xmin and xmax."""
+
+    def values(alpha, xmin, xmax):
+        law = PowerLaw(alpha, xmin, xmax)
+        return law.logpdf(PLACES), law.cdf(PLACES), law.sf(PLACES), law.ppf(QUANTILES), law.mean
+
+    return values(alpha, xmin, xmax), jax.jacfwd(values, (0, 1, 2))(alpha, xmin, xmax)
+
+
+def test_power_law_with_traced_parameters():
+    for alpha, xmax in ((1.0, 3.0), (-40.0, 3.0), (-300.0, 3.0), (900.0, 3.0), (2.5, np.inf), (2.5, 1e300)):
+        values, slopes = power_law(alpha, 0.5, xmax)
+        for value, want in zip(values, PowerLawByHand(alpha, 0.5, xmax), strict=True):
+            np.testing.assert_allclose(value, want, rtol=1e-12, atol=1e-14)
+        finite = jax.tree.leaves(slopes)
+        assert all(np.isfinite(slope).all() for slope in finite)
+
+
+def test_power_law_is_smooth_through_alpha_1():
+    """d logpdf/dalpha is L/2 - u and the second derivative -L^2/12 at alpha = 1; both sides of it join there."""
+    x, log_ratio = 2.0, np.log(3 / 0.5)
+
+    def logpdf(alpha):
+        return PowerLaw(alpha, 0.5, 3.0).logpdf(x)
+
+    both = jax.jit(lambda alpha: (jax.grad(logpdf)(alpha), jax.grad(jax.grad(logpdf))(alpha)))
+    for alpha in (1 - 1e-9, 1.0, 1 + 1e-9):
+        np.testing.assert_allclose(both(alpha), (log_ratio / 2 - np.log(x / 0.5), -(log_ratio**2) / 12), rtol=1e-8)
+    edge = 0.5 / log_ratio  # where log_mean_decay leaves its series
+    below, above = both(1 + edge * (1 - 1e-12)), both(1 + edge * (1 + 1e-12))
+    np.testing.assert_allclose(below, above, rtol=1e-10)
+    slope = jax.grad(lambda alpha: PowerLaw(alpha, 0.5, 3.0).ppf(0.3))
+    quantiles = PowerLaw(1 + 1e-5, 0.5, 3.0).ppf(0.3), PowerLaw(1 - 1e-5, 0.5, 3.0).ppf(0.3)
+    np.testing.assert_allclose(slope(1.0), (quantiles[0] - quantiles[1]) / 2e-5, rtol=1e-6)
+
+
+TAILS = {
+    "power_law": PowerLaw(2.5, 2),
+    "exp_truncated": ExpTruncatedPowerLaw(2.5, 0.1, 2),
+    "log_normal": Above(LogNormal(0.1, 0.7), 2),
+    "weibull": Above(Weibull(0.6, 1.5), 2),
+}
+
+
+@pytest.mark.parametrize("law", TAILS.values(), ids=TAILS)
+def test_a_tail_starts_at_xmin_with_finite_derivatives(law):
+    """A fit puts xmin on a data point: nothing may be lost there, in value or derivative."""
+
+    def values(law, x):
+        return jnp.array([law.logpdf(x), law.cdf(x), law.sf(x), law.ppf(law.cdf(x))])
+
+    (logpdf, cdf, sf, x), (by_law, by_x), score = jax.jit(
+        lambda law, x: (values(law, x), jax.jacfwd(values, (0, 1))(law, x), jax.grad(lambda law: law.logpdf(x))(law))
+    )(law, law.xmin)
+    assert (cdf, sf, x) == (0, 1, law.xmin)
+    assert np.isfinite(logpdf)
+    np.testing.assert_allclose(by_x[1:3], np.exp(logpdf) * np.array([1, -1]), rtol=1e-12)
+    assert all(np.isfinite(slope).all() for slope in jax.tree.leaves((by_law, by_x, score)))
+    assert law.logpdf(np.nextafter(law.xmin, 0)) == -np.inf
+
+
+def test_gaussian_tail_beyond_its_underflow():
+    z = np.array([5, 19.9, 20.1, 21, 30, 37, 50, 200, 1e4, 1e8])
+    np.testing.assert_allclose(rmt.Gaussian().logsf(z), stats.norm.logsf(z), rtol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("law", "xmin"),
+    [(LogNormal(0, 0.05), np.exp(2.5)), (Weibull(2.5, 2), 50.0), (rmt.Pareto(400), 50.0)],
+)
+def test_above_where_the_mass_underflows(law, xmin):
+    """sf(xmin) is 1e-543 and less; the tail beyond it is that of the memoryless law with the local hazard."""
+    tail = Above(law, xmin)
+    assert law.sf(xmin) == 0
+    p = np.geomspace(1e-4, 0.9, QUANTILES.size)
+    x = tail.isf(p)
+    np.testing.assert_allclose(tail.sf(x), p, rtol=1e-9)
+    np.testing.assert_allclose(law.logsf(x) - law.logsf(xmin), np.log(p), rtol=1e-9)
+    assert stats.kstest(tail.sample(jax.random.key(11), (N_SAMPLES,)), lambda x: np.asarray(tail.cdf(x))).pvalue > 0.001
+    steps = np.linspace(xmin, float(x[0]), 2001)
+    density = np.exp(np.asarray(tail.logpdf(steps)))
+    mass = (density[:-1:2] + 4 * density[1::2] + density[2::2]).sum() * (steps[1] - steps[0]) / 3  # Simpson
+    np.testing.assert_allclose(mass, 1 - 1e-4, rtol=1e-6)

@@ -1,26 +1,38 @@
-"""Laws: one-dimensional distributions of matrix entries and of eigenvalues, one family a file."""
+"""Laws: one-dimensional distributions of matrix entries, of eigenvalues and of their tails, one family a file."""
 
+from rmt.laws.above import Above
 from rmt.laws.base import Law
 from rmt.laws.centred import Centred
 from rmt.laws.entries import ENTRY_LAWS
+from rmt.laws.exp_truncated import ExpTruncatedPowerLaw
+from rmt.laws.exponential import Exponential
 from rmt.laws.frechet import Frechet
 from rmt.laws.gaussian import Gaussian
+from rmt.laws.log_normal import LogNormal
 from rmt.laws.marchenko_pastur import MarchenkoPastur
 from rmt.laws.pareto import Lomax, Pareto
+from rmt.laws.power_law import PowerLaw
 from rmt.laws.student import StudentT
 from rmt.laws.tracy_widom import TracyWidom, johnstone, ma
+from rmt.laws.weibull import Weibull
 
 __all__ = [
     "ENTRY_LAWS",
+    "Above",
     "Centred",
+    "ExpTruncatedPowerLaw",
+    "Exponential",
     "Frechet",
     "Gaussian",
     "Law",
+    "LogNormal",
     "Lomax",
     "MarchenkoPastur",
     "Pareto",
+    "PowerLaw",
     "StudentT",
     "TracyWidom",
+    "Weibull",
     "johnstone",
     "ma",
 ]

@@ -19,7 +19,8 @@ class Law(eqx.Module):
     The parameters are array leaves, so a traced parameter recompiles nothing and `jax.vmap` batches a law as it
     batches an array. Every method is elementwise, jit-able and differentiable; a NaN argument gives NaN.
 
-    To add a law, write `_draw`, `_logpdf`, `_cdf`, `_sf`, `_ppf`, `mean` and `var` in a file of its own.
+    To add a law, write `_draw`, `_logpdf`, `_cdf`, `_sf`, `_ppf`, `mean` and `var` in a file of its own; `_logsf` and
+    `_quantile_above` too where a closed form keeps them exact below the smallest float64.
     """
 
     def sample(self, key: Key[Array, ""], shape: tuple[int, ...] = (), dtype: Any = float) -> Float[Array, "*shape"]:
@@ -55,10 +56,19 @@ class Law(eqx.Module):
         """P(w > x), without the cancellation of 1 - cdf."""
         return _evaluate(self, "_sf", jnp.asarray(x, float))
 
+    def logsf(self, x: ArrayLike) -> Float[Array, "*batch"]:
+        """Natural logarithm of sf(x)."""
+        return _evaluate(self, "_logsf", jnp.asarray(x, float))
+
     def ppf(self, q: ArrayLike) -> Float[Array, "*batch"]:
         """The smallest x with cdf(x) >= q; NaN for q outside [0, 1]."""
         q = jnp.asarray(q, float)
         return _evaluate(self, "_ppf", jnp.where((q >= 0) & (q <= 1), q, jnp.nan))
+
+    def isf(self, p: ArrayLike) -> Float[Array, "*batch"]:
+        """The x with sf(x) = p, as far into the upper tail as p can be written; NaN for p outside [0, 1]."""
+        p = jnp.asarray(p, float)
+        return _evaluate(self, "_isf", jnp.where((p >= 0) & (p <= 1), p, jnp.nan))
 
     @property
     def tail_index(self) -> Float[Array, ""]:
@@ -91,6 +101,22 @@ class Law(eqx.Module):
     @abstractmethod
     def _ppf(self, q: Array) -> Array: ...
 
+    def _logsf(self, x: Array) -> Array:
+        """As deep as `_sf`, which is to say to about -700, unless a law knows better."""
+        sf = self._sf(x)
+        return jnp.where(sf > 0, jnp.log(jnp.where(sf > 0, sf, 1.0)), -jnp.inf)
+
+    def _isf(self, p: Array) -> Array:
+        return self._quantile_above(jnp.log(p))
+
+    def _quantile_above(self, log_p: Array) -> Array:
+        """The x with logsf(x) = log_p <= 0: `ppf` for the upper tail. By bisection in asinh(x) unless a law knows better."""
+        first, last = (self._ppf(jnp.full_like(log_p, q)) for q in (0.0, 1.0))
+        low, high = (jnp.arcsinh(jnp.clip(end, -1e300, 1e300)) for end in (first, last))
+        x = jnp.sinh(bisect(lambda u: log_p - self._logsf(jnp.sinh(u)), low, high))
+        x = jnp.where(log_p == 0, first, jnp.where(log_p == -jnp.inf, last, x))
+        return implicit_above(self, x, log_p)
+
 
 # Both are compiled, so that a call outside jit costs one compilation a family of laws and a shape, and not one a step.
 
@@ -119,7 +145,7 @@ def check_parameter(owner: object, name: str, low: float = 0.0, closed: bool = F
         return
     value = np.asarray(value)
     if not np.all(np.isfinite(value) & ((value >= low) if closed else (value > low))):
-        condition = f"a finite {name} {'>=' if closed else '>'} {low:g}"
+        condition = f"a finite {name}" + (f" {'>=' if closed else '>'} {low:g}" if low > -np.inf else "")
         raise ValueError(f"{type(owner).__name__}({name}) needs {condition}, got {value}{remedy}")
 
 
@@ -149,3 +175,33 @@ def implicit(law: Law, x: Array, q: Array) -> Array:
     interior = (slope > 0) & (slope < jnp.inf)
     gap = law.cdf(x) - q
     return x - jnp.where(interior, (gap - jax.lax.stop_gradient(gap)) / jnp.where(interior, slope, 1.0), 0.0)
+
+
+def implicit_above(law: Law, x: Array, log_p: Array) -> Array:
+    """As `implicit`, for the x with logsf(x) = log_p: it still works where the density underflows."""
+    x = jax.lax.stop_gradient(x)
+    hazard = jax.lax.stop_gradient(jnp.exp(law.logpdf(x) - law.logsf(x)))
+    interior = (hazard > 0) & (hazard < jnp.inf)
+    gap = law.logsf(x) - jnp.where(interior, log_p, 0.0)
+    return x + jnp.where(interior, (gap - jax.lax.stop_gradient(gap)) / jnp.where(interior, hazard, 1.0), 0.0)
+
+
+def capped(value: Array, bound: float) -> Array:
+    """A value that only rounding can bring above the bound: min(value, bound) with the derivative of the value."""
+    return value - jax.lax.stop_gradient(jnp.maximum(value - bound, 0.0))
+
+
+def log_mean_decay(theta: Array) -> Array:
+    """log of the mean of exp(-theta t) over 0 < t < 1, which is log((1 - exp(-theta))/theta), for finite theta of any sign.
+
+    Near 0 by its Bernoulli series, so that it is smooth there, with derivatives free of cancellation.
+    """
+    near = jnp.abs(theta) < 0.5
+    even = jnp.polyval(jnp.array(_BERNOULLI), jnp.where(near, theta, 0.0) ** 2, unroll=len(_BERNOULLI))
+    size = jnp.where(near, 1.0, jnp.abs(theta))
+    far = jnp.log(-jnp.expm1(-size) / size) + jnp.maximum(-theta, 0.0)
+    return jnp.where(near, even - theta / 2, far)
+
+
+# B_2k / (2k (2k)!) for k = 6 ... 0, the coefficients of log(sinh(theta/2) / (theta/2)) in theta^2.
+_BERNOULLI = (-691 / 15692092416000, 1 / 479001600, -1 / 9676800, 1 / 181440, -1 / 2880, 1 / 24, 0.0)

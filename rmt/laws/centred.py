@@ -57,3 +57,9 @@ class Centred(Law):
 
     def _ppf(self, q: Array) -> Array:
         return self.law._ppf(q) - self.shift
+
+    def _logsf(self, x: Array) -> Array:
+        return self.law._logsf(x + self.shift)
+
+    def _quantile_above(self, log_p: Array) -> Array:
+        return self.law._quantile_above(log_p) - self.shift

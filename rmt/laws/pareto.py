@@ -72,6 +72,20 @@ class _PowerLaw(Law):
         size = self._exp(-jnp.log(2 * jnp.minimum(q, 1 - q)) / self.mu)
         return jnp.where(q > 0.5, size, -size)
 
+    def _logsf(self, x: Array) -> Array:
+        log_upper = self._log_upper(x)
+        if not self.signed:
+            return log_upper
+        return jnp.where(x < 0, jnp.log1p(-jnp.exp(log_upper) / 2), log_upper - jnp.log(2.0))
+
+    def _quantile_above(self, log_p: Array) -> Array:
+        if not self.signed:
+            return self._exp(-log_p / self.mu)
+        upper = log_p < -jnp.log(2.0)
+        lower = jnp.log(-jnp.expm1(jnp.where(upper, -1.0, log_p)))
+        size = self._exp(-(jnp.where(upper, log_p, lower) + jnp.log(2.0)) / self.mu)
+        return jnp.where(upper, size, -size)
+
 
 class Pareto(_PowerLaw):
     """Unit Pareto: P(|w| > t) = t^-mu for t >= 1, with density mu |w|^(-mu-1), halved between the signs if `signed`.

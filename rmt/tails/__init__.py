@@ -2,7 +2,12 @@
 
 from rmt.tails.base import MIN_POINTS as MIN_POINTS
 from rmt.tails.base import Method as Method
+from rmt.tails.base import Scan as Scan
 from rmt.tails.base import Status as Status
 from rmt.tails.base import TailFit as TailFit
 from rmt.tails.clauset import Clauset as Clauset
+from rmt.tails.diagnose import Diagnosis as Diagnosis
+from rmt.tails.diagnose import diagnose as diagnose
+from rmt.tails.diagnose import scan as scan
 from rmt.tails.fit import fit_tail as fit_tail
+from rmt.tails.hill import Hill as Hill

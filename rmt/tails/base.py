@@ -1,24 +1,40 @@
-"""What every fit is made of: its result, its status codes, and what a method of fitting provides."""
+"""What every fit is made of: the sorted data a method sees, the result it returns, and the status that says what it is worth."""
 
 from abc import abstractmethod
 from enum import IntEnum
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
+
+from rmt.laws.base import Law
 
 MIN_POINTS = 10
 """Fewer points than this are not fitted: with nine, the search over xmin ends on two or three of them."""
 
 
 class Status(IntEnum):
-    """Why a fit is or is not there; every code but OK comes with NaN results."""
+    """What a fit is worth: OK; a failure, with NaN for every number; or a note on numbers that are there.
+
+    Codes are in order of gravity: where several apply, the smallest is reported.
+    """
 
     OK = 0
     TOO_FEW = 1
     NON_FINITE = 2
     NON_POSITIVE = 3
     CONSTANT = 4
+    NO_CONVERGENCE = 5
+    RANK_COLLAPSE = 6
+    BOUND_REACHED = 7
+    XMIN_AT_EDGE = 8
+    TIES_AT_XMIN = 9
+
+    @property
+    def failed(self) -> bool:
+        """Whether there are no numbers."""
+        return bool(failed(self))
 
     @property
     def remedy(self) -> str:
@@ -28,24 +44,40 @@ class Status(IntEnum):
 
 _REMEDIES = {
     Status.OK: "fitted",
-    Status.TOO_FEW: f"fewer than {MIN_POINTS} positive values: no tail can be fitted; use a larger matrix or sample",
+    Status.TOO_FEW: f"fewer than {MIN_POINTS} positive values, or fewer than two in the tail: no tail can be fitted; use a "
+    "larger matrix or sample, or a smaller xmin",
     Status.NON_FINITE: "NaN or infinite values in the data: remove or repair them first",
     Status.NON_POSITIVE: "zeros or negative values in the data: a power law has positive support; select the positive ones",
     Status.CONSTANT: "all values are equal: there is no tail",
+    Status.NO_CONVERGENCE: "the likelihood has no maximum that could be found: this law does not describe the tail; use "
+    "another one, or more data",
+    Status.RANK_COLLAPSE: "some eigenvalues are zero to working precision, and were left out: the matrix has not full rank",
+    Status.BOUND_REACHED: "a parameter is at the end of its range: the law has turned into its limit there; compare it with "
+    "the simpler law",
+    Status.XMIN_AT_EDGE: "xmin is the first or the last value it was allowed to be: the best one may lie outside; widen the "
+    "range of xmin, or bring more data",
+    Status.TIES_AT_XMIN: "several values are equal to xmin: rounded or repeated data; the law is continuous, so D and its "
+    "p-value are rough",
 }
 
 
+def failed(status):
+    """Whether a status code, or an array of them, means that there are no numbers."""
+    return (status > Status.OK) & (status <= Status.NO_CONVERGENCE)
+
+
 class TailFit(eqx.Module):
-    """A fitted power-law tail rho(x) ~ x^-alpha on [xmin, inf); fields gain a batch axis under `vmap`.
+    """A law fitted to the values >= xmin; for a power law rho(x) ~ x^-alpha. Fields gain a batch axis under `vmap`.
 
     Attributes:
-        alpha: exponent of the density.
-        stderr: (alpha - 1) / sqrt(n_tail), the standard error given xmin.
-        xmin: start of the tail, one of the data values, in their units.
-        xmax: largest data value.
-        ks: Kolmogorov-Smirnov distance D between the tail and the fit, at xmin.
-        n_tail: number of values >= xmin.
-        status: a `Status` code; unless OK the other fields are NaN and n_tail is 0.
+        alpha: exponent of the density; NaN for laws that have none.
+        stderr: standard error of alpha *given xmin*: (alpha - 1) / sqrt(n_tail) for a power law.
+        xmin: start of the tail, in the units of the data.
+        xmax: largest value fitted, in the units of the data.
+        ks: Kolmogorov-Smirnov distance D between the tail and the fitted law, at xmin.
+        n_tail: number of values in [xmin, xmax].
+        status: a `Status` code. If it is a failure the numbers are NaN and n_tail is 0.
+        law: the fitted law itself, on [xmin, ...): what plots draw, comparisons evaluate and the bootstrap draws from.
     """
 
     alpha: Float[Array, "*batch"]
@@ -55,13 +87,20 @@ class TailFit(eqx.Module):
     ks: Float[Array, "*batch"]
     n_tail: Int[Array, "*batch"]
     status: Int[Array, "*batch"]
+    law: Law
+
+    @property
+    def ok(self) -> Bool[Array, "*batch"]:
+        """Whether there are numbers: status is OK or a note."""
+        return ~failed(self.status)
 
     def interval(self, level: float = 0.95) -> tuple[Float[Array, "*batch"], Float[Array, "*batch"]]:
         """alpha -+ z stderr, the normal interval *given xmin*.
 
         Accuracy: it ignores that xmin was chosen from the data, so it covers less than `level`: on exact Pareto data with
             alpha = 2.5, nominal 95 % covers about 90, 89 and 84 % at n = 50, 200 and 1000 (`tests/test_tails.py` replays
-            the middle one). On a spectrum, whose eigenvalues repel, it is a rough scale and no more.
+            the middle one). `rmt.bootstrap` has the interval that accounts for it. On a spectrum, whose eigenvalues repel,
+            neither applies: see `rmt.bootstrap_matrix`.
         """
         if not 0 < level < 1:
             raise ValueError(f"interval(level) needs 0 < level < 1, got {level}")
@@ -69,11 +108,76 @@ class TailFit(eqx.Module):
         return self.alpha - z * self.stderr, self.alpha + z * self.stderr
 
 
+class Scan(eqx.Module):
+    """Every candidate for xmin, in ascending order; shapes (n,), or (rows, n) for a batch.
+
+    Attributes:
+        xmin: the value, in the units of the data.
+        alpha: the exponent fitted above it.
+        ks: its D.
+        n_tail: number of values >= xmin.
+        candidate: whether it is one: False for padding, repeated values, and those the method's options exclude, where alpha
+            and ks are NaN.
+    """
+
+    xmin: Float[Array, "*batch n"]
+    alpha: Float[Array, "*batch n"]
+    ks: Float[Array, "*batch n"]
+    n_tail: Int[Array, "*batch n"]
+    candidate: Bool[Array, "*batch n"]
+
+
+class Sample(eqx.Module):
+    """Data as a method sees them: ascending, static in shape, with whatever takes no part in front.
+
+    Attributes:
+        x: ascending values; those in front of `start` (padding, zero eigenvalues) are 0.
+        log_x: ln x; in front of `start` it repeats ln x[start], so that no step there counts.
+        start: index of the first value that takes part.
+        N: rows of the matrix, if x is a spectrum of W^T W / N.
+    """
+
+    x: Float[Array, " n"]
+    log_x: Float[Array, " n"]
+    start: Int[Array, ""]
+    N: int | None = eqx.field(default=None, static=True)
+
+    @property
+    def candidates(self) -> Bool[Array, " n"]:
+        """The values xmin may take: each distinct one but the largest, at its first index."""
+        new = jnp.concatenate([jnp.ones(1, bool), self.x[1:] > self.x[:-1]])
+        return new & (self.x < self.x[-1]) & (jnp.arange(self.x.size) >= self.start)
+
+    def index(self, value: Float[Array, ""]) -> Int[Array, ""]:
+        """Index of the first value that takes part and is >= `value`; n if there is none."""
+        return jnp.maximum(self.start, jnp.searchsorted(self.x, value.astype(self.x.dtype)))
+
+    def up_to(self, x_end: Float[Array, ""]) -> "Sample":
+        """The sample without the values above `x_end`."""
+        n = self.x.size
+        above = jnp.sum(self.x > x_end)
+        start = jnp.minimum(self.start + above, n - 1)
+        x = jnp.where(jnp.arange(n) >= start, jnp.roll(self.x, above), 0)
+        log_x = jnp.roll(self.log_x, above)
+        return Sample(x, jnp.where(jnp.arange(n) >= start, log_x, log_x[start]), start, self.N)
+
+    def distance(self, index: Int[Array, ""], cdf: Float[Array, " n"], two_sided: bool = False) -> Float[Array, ""]:
+        """D of a law whose cdf at every x is given, over the tail that begins at `index`."""
+        n = self.x.size
+        rank, n_tail = (jnp.arange(n) - index).astype(cdf.dtype), jnp.maximum(n - index, 1)
+        gap = jnp.abs(cdf - rank / n_tail)
+        if two_sided:
+            gap = jnp.maximum(gap, jnp.abs((rank + 1) / n_tail - cdf))
+        return jnp.max(jnp.where(rank >= 0, gap, 0))
+
+
 class Method(eqx.Module):
-    """A way to choose xmin and estimate alpha on sorted data."""
+    """A way to choose xmin and to fit a law to the values above it."""
 
     @abstractmethod
-    def estimate(
-        self, x: Float[Array, " n"], usable: Bool[Array, " n"]
-    ) -> tuple[Int[Array, ""], Float[Array, ""], Float[Array, ""]]:
-        """From ascending `x`: the index of xmin, alpha and the KS distance; xmin must be one of the `usable` values."""
+    def fit(self, sample: Sample) -> TailFit:
+        """Fit a sample of at least MIN_POINTS values, not all equal. Its status is OK, a note, NO_CONVERGENCE or TOO_FEW."""
+
+    def scan(self, sample: Sample) -> Scan:
+        """Every candidate of a method that searches over xmin; the others have none."""
+        raise ValueError(f"{type(self).__name__} does not search over xmin; scan with rmt.Clauset() or rmt.WeightWatcher()")

@@ -1,76 +1,167 @@
 """fit_tail: the one door to every method of fitting; checks the data, runs the method, puts a status on the result."""
 
+from collections.abc import Callable
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
 
 from rmt.spectra import Spectrum
-from rmt.tails.base import MIN_POINTS, Method, Status, TailFit
+from rmt.tails.base import MIN_POINTS, Method, Sample, Status, TailFit, failed
 from rmt.tails.clauset import Clauset
 
 
-def fit_tail(data: Spectrum | Float[Array, " n"], method: Method | None = None) -> TailFit:
-    """Fit rho(x) ~ x^-alpha to the upper tail of a spectrum or of any 1-D array of positive values.
+def fit_tail(
+    data: Spectrum | Float[Array, "*batch n"],
+    method: Method | None = None,
+    mask: Bool[Array, "*batch n"] | None = None,
+) -> TailFit:
+    """Fit a law, rho(x) ~ x^-alpha by default, to the upper tail of a spectrum or of any array of positive values.
 
     Args:
-        data: a `Spectrum`, or a 1-D array in any order and unit. float32 stays float32; integers become float64. Batches go
-            through `jax.vmap(rmt.fit_tail)`. Eigenvalues that are exactly zero are below every xmin; a zero in an array is
-            refused by status.
+        data: a `Spectrum`; or a 1-D array in any order and unit; or, with a mask, a padded batch (rows, n) of such arrays. A
+            batched Spectrum is fitted row by row, and `jax.vmap(rmt.fit_tail)` works too. float32 stays float32, half
+            precision becomes float32, integers float64. Eigenvalues that are zero to working precision, lambda <= (N eps)^2 lambda_max, are below every
+            xmin and noted in the status; a zero in an array is refused by status.
         method: how to fit; `Clauset()` by default.
+        mask: True where a value counts, False for padding, of the shape of the data.
 
     Returns:
-        TailFit. Data that cannot be fitted give NaN and a `Status`, never an exception, so one bad trial ends no sweep.
+        TailFit, with a leading axis for a batch. Data that cannot be fitted give NaN and a `Status`, never an exception, so
+        one bad row ends no batch.
 
     Raises:
-        ValueError: `data` is not one-dimensional or not real.
+        ValueError: `data` has the wrong shape or is not real, or `method` is not a method.
+
+    Accuracy: padding, masks and batches change no bit of a fit; the same data in another order neither
+        (`tests/test_tails.py`).
     """
-    method = Clauset() if method is None else method
+    return on_samples(_fit, data, Clauset() if method is None else method, mask)
+
+
+def on_samples(function: Callable[[Method, Sample, Any], Any], data, method: Method, mask=None) -> Any:
+    """function(method, sample, status) of the sorted and checked data, row by row for a batch, compiled.
+
+    The status is OK or a failure; for a failure the sample is of harmless numbers, since rows of a batch run alike. It is
+    RANK_COLLAPSE where eigenvalues were left out.
+    """
     if not isinstance(method, Method):
-        raise ValueError(f"fit_tail(method=...) needs a method such as rmt.Clauset(), got {method!r}")
-    is_spectrum = isinstance(data, Spectrum)
-    x = jnp.asarray(data.eigenvalues if is_spectrum else data)
-    if x.ndim != 1:
+        raise ValueError(f"method must be a method of fitting such as rmt.Clauset(), got {method!r}")
+    N = data.N if isinstance(data, Spectrum) else None
+    x = data.eigenvalues if isinstance(data, Spectrum) else data
+    x, mask, ascending = _checked(x, mask, N is not None)
+    if not isinstance(x, jax.core.Tracer) and not isinstance(mask, jax.core.Tracer):
+        x, mask, ascending = _padded(x, mask)
+    return _rows(function, x, mask, method, N, ascending)
+
+
+def _checked(x, mask, is_spectrum: bool):
+    """Array and mask of one shape, as what they are (a host array stays on the host), and whether they are in order."""
+    x = x if isinstance(x, jax.Array) else np.asarray(x)
+    if x.ndim != 1 and mask is None and not is_spectrum:
         raise ValueError(
-            f"fit_tail needs a Spectrum or a 1-D array, got shape {x.shape}; use rmt.spectrum(W) for a weight matrix and"
-            " jax.vmap(rmt.fit_tail) for a batch"
+            f"fit_tail needs a Spectrum or a 1-D array, got shape {x.shape}; use rmt.spectrum(W) for a weight matrix, and for a"
+            " batch of data sets pass a mask (all True if nothing is padding)"
         )
-    if jnp.iscomplexobj(x):
+    if mask is not None and np.shape(mask) != x.shape:
+        raise ValueError(f"fit_tail(mask=...) needs the shape of the data, {x.shape}, got {np.shape(mask)}")
+    if x.dtype.kind == "c":
         raise ValueError(f"fit_tail needs real values, got dtype {x.dtype}")
-    if not jnp.issubdtype(x.dtype, jnp.floating):
-        x = x.astype(float)
-    return _fit(x, method, is_spectrum)
+    if not jnp.issubdtype(x.dtype, jnp.floating) and x.dtype.kind not in "biu":
+        raise ValueError(f"fit_tail needs numbers, got dtype {x.dtype}")
+    if x.dtype not in (np.float32, np.float64):
+        x = x.astype(np.float32 if x.dtype.itemsize == 2 and x.dtype.kind not in "biu" else np.float64)
+    if x.shape[-1] == 0:
+        return jnp.ones((*x.shape[:-1], 1), x.dtype), np.zeros((*x.shape[:-1], 1), bool), True
+    return x, np.ones(x.shape, bool) if mask is None else mask, is_spectrum and mask is None
+
+
+def _padded(x, mask):
+    """Length rounded up to one of eight an octave, so that data of like sizes share a compiled program; and whether sorted.
+
+    Sorts on the host what is on the host: XLA's sort of 100,000 values takes as long as their whole fit.
+    """
+    n = x.shape[-1]
+    unit = 2 ** max(3, (n - 1).bit_length() - 4)
+    width = [(0, 0)] * (x.ndim - 1) + [(-n % unit, 0)]
+    if isinstance(x, jax.Array) and any(device.platform != "cpu" for device in x.devices()):
+        return jnp.pad(x, width), jnp.pad(jnp.asarray(mask), width), False
+    x, mask = np.asarray(x), np.asarray(mask)
+    return np.pad(np.sort(np.where(mask, x, -np.inf), axis=-1), width), np.pad(np.sort(mask, axis=-1), width), True
 
 
 @eqx.filter_jit
-def _fit(x: Float[Array, " n"], method: Method, zeros_allowed: bool) -> TailFit:
+def _rows(function, x, mask, method: Method, N: int | None, ascending: bool) -> Any:
+    def one(x, mask, method):
+        return function(method, *_sample(x, mask, N, ascending))
+
+    rows = row_by_row(one)
+    for _ in range(x.ndim - 1):
+        rows = eqx.filter_vmap(rows, in_axes=(0, 0, None))
+    return rows(x, mask, method)
+
+
+def row_by_row(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function of arrays and modules with a `vmap` that runs its rows one after another on a CPU.
+
+    In lockstep every search over xmin would last as long as the longest, and sums come out in another order: so a batch is
+    faster, and its rows are bit for bit what they are alone. Accelerators run it in lockstep.
+    """
+
+    def wrapped(*args):
+        arrays, others = eqx.partition(args, eqx.is_array)
+        one = jax.custom_batching.custom_vmap(lambda arrays: function(*eqx.combine(arrays, others)))
+
+        @one.def_vmap
+        def _(size, is_batched, arrays):
+            full = jax.tree.map(lambda a, b: a if b else jnp.broadcast_to(a, (size, *a.shape)), arrays, is_batched[0])
+            out = jax.lax.platform_dependent(full, cpu=lambda rows: jax.lax.map(one, rows), default=jax.vmap(one.fun))
+            return out, jax.tree.map(lambda _: True, out)
+
+        return one(arrays)
+
+    return wrapped
+
+
+def _sample(
+    x: Float[Array, " n"], mask: Bool[Array, " n"], N: int | None, ascending: bool
+) -> tuple[Sample, Int[Array, ""]]:
     n = x.shape[0]
-    if n < MIN_POINTS:
-        return _failed(x, jnp.asarray(Status.TOO_FEW))
-    x = jnp.sort(x)
-    positive = x > 0
+    x = x if ascending else jnp.sort(jnp.where(mask, x, -jnp.inf))
+    at = jnp.arange(n)
+    start = n - jnp.sum(mask)
+    bad = jnp.any((at >= start) & ~jnp.isfinite(x))
+    collapsed = bad_sign = jnp.zeros((), bool)
+    if N is not None:
+        floor = (N * jnp.finfo(x.dtype).eps) ** 2 * x[-1]
+        bad_sign = jnp.any((at >= start) & (x < -floor))
+        negligible = (at >= start) & (jnp.abs(x) <= floor)
+        collapsed = jnp.any(negligible)
+        start = start + jnp.sum(negligible)
+    first = jnp.where(bad_sign, -1, x[jnp.minimum(start, n - 1)])
     status = jnp.select(
-        [
-            ~jnp.all(jnp.isfinite(x)),
-            jnp.any(x < 0) | (jnp.any(x == 0) & (not zeros_allowed)),
-            jnp.sum(positive) < MIN_POINTS,
-            jnp.max(x, where=positive, initial=-jnp.inf) == jnp.min(x, where=positive, initial=jnp.inf),
-        ],
-        [Status.NON_FINITE, Status.NON_POSITIVE, Status.TOO_FEW, Status.CONSTANT],
+        [start == n, bad, first <= 0, n - start < MIN_POINTS, first == x[-1], collapsed],
+        [Status.TOO_FEW, Status.NON_FINITE, Status.NON_POSITIVE, Status.TOO_FEW, Status.CONSTANT, Status.RANK_COLLAPSE],
         Status.OK,
     )
-    ok = status == Status.OK
-    # Failed rows still run through the batched search: give them harmless numbers, and NaN afterwards.
-    safe = jnp.where(ok, x, jnp.arange(1, n + 1, dtype=x.dtype))
-    usable = safe > 0
-    first = jnp.concatenate([jnp.ones(1, bool), safe[1:] > safe[:-1]])
-    i, alpha, ks = method.estimate(safe, usable & first & (safe < safe[-1]))
-    n_tail = n - i
-    stderr = (alpha - 1) / jnp.sqrt(n_tail)
-    fit = TailFit(alpha, stderr, safe[i], safe[-1], ks, n_tail, status)
-    return jax.tree.map(lambda good, bad: jnp.where(ok, good, bad), fit, _failed(x, status))
+    ok = ~failed(status)
+    x = jnp.where(ok, jnp.where(at >= start, x, 0), at + 1)
+    start = jnp.where(ok, start, 0)
+    return Sample(x, jnp.log(jnp.where(at >= start, x, x[start])), start, N), status
 
 
-def _failed(x: Float[Array, " n"], status: Int[Array, ""]) -> TailFit:
-    nan = jnp.full((), jnp.nan, x.dtype)
-    return TailFit(nan, nan, nan, nan, nan, jnp.zeros((), int), status.astype(int))
+def _fit(method: Method, sample: Sample, status: Int[Array, ""]) -> TailFit:
+    fit = method.fit(sample)
+    # The graver of the two is told: a failure, then a note of the data, then one of the method.
+    first = failed(status) | ((status == Status.RANK_COLLAPSE) & ~failed(fit.status))
+    fit = eqx.tree_at(lambda f: f.status, fit, jnp.where(first, status, fit.status).astype(int))
+    return erased(fit, failed(fit.status), keep=fit.status)
+
+
+def erased(numbers: Any, where: Bool[Array, ""], keep: Int[Array, ""]) -> Any:
+    """NaN for every float and 0 for every other number, but for the status to `keep`."""
+    blank = jax.tree.map(lambda a: a if a is keep else jnp.where(where, jnp.nan if jnp.issubdtype(a.dtype, jnp.floating) else 0, a), numbers)
+    return blank
