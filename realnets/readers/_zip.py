@@ -6,11 +6,10 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from rmt.datafiles import refuse_zip_bomb
 from rmt.errors import InputError
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
-_BOMB_BYTES = 64 * 2**20
-_BOMB_RATIO = 200
 _CHUNK = 2**20
 
 
@@ -69,8 +68,7 @@ def read(member: Member, start: int = 0, length: int | None = None) -> bytes:
         raise InputError(f"{where}: holds {member.size} bytes, {start + length} are needed")
     if member.encrypted:
         raise InputError(f"{where}: is encrypted")
-    if member.size > _BOMB_BYTES and member.size > _BOMB_RATIO * member.packed:
-        raise InputError(f"{where}: would unpack from {member.packed} to {member.size} bytes; refused as a zip bomb")
+    refuse_zip_bomb(where, member.packed, member.size)
     try:
         data = (
             _stored(member, start, length) if member.method == zipfile.ZIP_STORED else _inflated(member, start, length)
