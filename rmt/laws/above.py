@@ -25,8 +25,8 @@ class Above(Law):
         ValueError: `law` is not a law, or xmin is not finite.
 
     Accuracy: that of the law's logsf, so sf to 1e-15 |law.logsf(xmin)| relative, and cdf to the same, absolute. mean and
-        var are integrals over quantiles, to 1e-10 for a tail index above 1.1 (mean) or 2.2 (var); closer to where they
-        diverge they come out too small (`tests/test_laws.py`, against mpmath).
+        var are integrals over quantiles, to 1e-9; within 5 % of the tail index where they diverge the quantiles overflow,
+        and they are inf too soon (`tests/test_laws.py`, against mpmath).
     """
 
     law: Law

@@ -28,9 +28,10 @@ class ExpTruncatedPowerLaw(Law):
             where it cannot be normalised.
 
     Source: the continued fraction is DLMF 8.19.17; below z = 2 see `log_scaled_integral`.
-    Accuracy: E_alpha(z), logpdf and logsf to 1e-12 for -5 <= alpha <= 30 and 1e-12 <= z <= 1e5, at integer alpha as
-        elsewhere, and sf to the same, relative, where it is above 1e-300; the derivatives of log E in alpha and rate to 1e-9
-        (`tests/test_laws.py`, against mpmath). var is a difference of moments and loses about 2 log10(mean/sd) digits.
+    Accuracy: E_alpha(z) to 1e-13 relative for -5 <= alpha <= 30 and 1e-12 <= z <= 1e5, at integer alpha as elsewhere; the
+        first derivatives of log E to 1e-11, the second in alpha to 1e-9 (z < 100). sf to 1e-12 relative until it
+        underflows, cdf to 1e-13 absolute (`tests/test_laws.py`, against mpmath). var is a difference of moments and
+        loses about 2 log10(mean/sd) digits.
         At rate = 0 and alpha <= 2 the derivative of logpdf in rate is infinite, and 1e304 stands for it.
     """
 

@@ -20,8 +20,8 @@ class LogNormal(Law):
     Raises:
         ValueError: log_mean is not finite, log_sd <= 0.
 
-    Accuracy: cdf and sf to 1e-12 relative until they underflow, logsf to 1e-12 relative however far out
-        (`tests/test_laws.py`, against SciPy and mpmath).
+    Accuracy: sf to 1e-12 relative until it underflows, logsf to 1e-13 relative however far out (`tests/test_laws.py`,
+        against SciPy).
     """
 
     log_mean: Float[Array, ""] = eqx.field(default=0.0, converter=parameter)
