@@ -33,7 +33,19 @@ from rmt.laws import (
     johnstone,
 )
 from rmt.spectra import Spectrum, spectrum
-from rmt.tails import Clauset, Diagnosis, Scan, Status, TailFit, diagnose, fit_tail, scan
+from rmt.tails import (
+    Bootstrap,
+    Clauset,
+    Diagnosis,
+    Hill,
+    Scan,
+    Status,
+    TailFit,
+    bootstrap,
+    diagnose,
+    fit_tail,
+    scan,
+)
 
 if TYPE_CHECKING:
     from rmt.claims import Claim, Size, Verdict
@@ -44,17 +56,21 @@ _LAZY = {"sweep": "rmt.sweeps", "Claim": "rmt.claims", "Size": "rmt.claims", "Ve
 
 __all__ = [
     "IID",
+    "Bootstrap",
     "Centred",
     "Claim",
     "Clauset",
+    "Diagnosis",
     "Ensemble",
     "Frechet",
     "Gaussian",
+    "Hill",
     "InputError",
     "Law",
     "Lomax",
     "MarchenkoPastur",
     "Pareto",
+    "Scan",
     "Shuffled",
     "Size",
     "Spectrum",
@@ -64,10 +80,13 @@ __all__ = [
     "TailFit",
     "TracyWidom",
     "Verdict",
+    "bootstrap",
+    "diagnose",
     "fit_tail",
     "johnstone",
     "laws",
     "metrics",
+    "scan",
     "spectrum",
     "spikes",
     "sweep",

@@ -5,6 +5,8 @@ from rmt.tails.base import Method as Method
 from rmt.tails.base import Scan as Scan
 from rmt.tails.base import Status as Status
 from rmt.tails.base import TailFit as TailFit
+from rmt.tails.bootstrap import Bootstrap as Bootstrap
+from rmt.tails.bootstrap import bootstrap as bootstrap
 from rmt.tails.clauset import Clauset as Clauset
 from rmt.tails.diagnose import Diagnosis as Diagnosis
 from rmt.tails.diagnose import diagnose as diagnose

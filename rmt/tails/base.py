@@ -180,4 +180,6 @@ class Method(eqx.Module):
 
     def scan(self, sample: Sample) -> Scan:
         """Every candidate of a method that searches over xmin; the others have none."""
-        raise ValueError(f"{type(self).__name__} does not search over xmin; scan with rmt.Clauset() or rmt.WeightWatcher()")
+        raise ValueError(
+            f"{type(self).__name__} does not search over xmin; scan with rmt.Clauset() or rmt.WeightWatcher()"
+        )

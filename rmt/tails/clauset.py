@@ -79,7 +79,9 @@ class Clauset(Method):
         at_edge = ((index == jnp.argmax(candidates)) & (index > sample.start)) | (index == last_true(candidates))
         index = jnp.minimum(index, sample.x.size - 1)
         tied = sample.x[index] == sample.x[jnp.minimum(index + 1, sample.x.size - 1)]
-        status = jnp.select([~found, at_edge, tied], [Status.TOO_FEW, Status.XMIN_AT_EDGE, Status.TIES_AT_XMIN], Status.OK)
+        status = jnp.select(
+            [~found, at_edge, tied], [Status.TOO_FEW, Status.XMIN_AT_EDGE, Status.TIES_AT_XMIN], Status.OK
+        )
         return self._result(sample, index, sample.x[index], x_end, b[index], ks, status)
 
     def scan(self, sample: Sample) -> Scan:
@@ -154,7 +156,9 @@ def _exponent(mean, span):
         return jnp.where(spread, 1 / mean, 0), None
     span = jnp.where(spread, span, 2)
     b = truncated_exponent(mean, span)
-    b = jnp.where(jnp.abs(b * span) < 1e-12, 1e-12 / span, b)  # at 0 the law is log-uniform, which needs another formula
+    b = jnp.where(
+        jnp.abs(b * span) < 1e-12, 1e-12 / span, b
+    )  # at 0 the law is log-uniform, which needs another formula
     return jnp.where(spread, b, 0), jnp.where(spread, -jnp.expm1(-b * span), 1)
 
 

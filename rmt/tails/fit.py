@@ -22,10 +22,10 @@ def fit_tail(
     """Fit a law, rho(x) ~ x^-alpha by default, to the upper tail of a spectrum or of any array of positive values.
 
     Args:
-        data: a `Spectrum`; or a 1-D array in any order and unit; or, with a mask, a padded batch (rows, n) of such arrays. A
-            batched Spectrum is fitted row by row, and `jax.vmap(rmt.fit_tail)` works too. float32 stays float32, half
-            precision becomes float32, integers float64. Eigenvalues that are zero to working precision, lambda <= (N eps)^2 lambda_max, are below every
-            xmin and noted in the status; a zero in an array is refused by status.
+        data: a `Spectrum`; or a 1-D array in any order and unit; or, with a mask, a padded batch (rows, n) of such arrays.
+            A batched Spectrum is fitted row by row, and `jax.vmap(rmt.fit_tail)` works too. float32 stays float32, half
+            precision becomes float32, integers float64. Eigenvalues that are zero to working precision, lambda <= (N eps)^2
+            lambda_max, are below every xmin and noted in the status; a zero in an array is refused by status.
         method: how to fit; `Clauset()` by default.
         mask: True where a value counts, False for padding, of the shape of the data.
 
@@ -39,7 +39,7 @@ def fit_tail(
     Accuracy: padding, masks and batches change no bit of a fit; the same data in another order neither
         (`tests/test_tails.py`).
     """
-    return on_samples(_fit, data, Clauset() if method is None else method, mask)
+    return on_samples(refit, data, Clauset() if method is None else method, mask)
 
 
 def on_samples(function: Callable[[Method, Sample, Any], Any], data, method: Method, mask=None) -> Any:
@@ -95,20 +95,21 @@ def _padded(x, mask):
 
 @eqx.filter_jit
 def _rows(function, x, mask, method: Method, N: int | None, ascending: bool) -> Any:
-    def one(x, mask, method):
+    def one(x, mask, method, function):
         return function(method, *_sample(x, mask, N, ascending))
 
     rows = row_by_row(one)
     for _ in range(x.ndim - 1):
-        rows = eqx.filter_vmap(rows, in_axes=(0, 0, None))
-    return rows(x, mask, method)
+        rows = eqx.filter_vmap(rows, in_axes=(0, 0, None, None))
+    return rows(x, mask, method, function)
 
 
 def row_by_row(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function of arrays and modules with a `vmap` that runs its rows one after another on a CPU.
 
     In lockstep every search over xmin would last as long as the longest, and sums come out in another order: so a batch is
-    faster, and its rows are bit for bit what they are alone. Accelerators run it in lockstep.
+    faster, and its rows are bit for bit what they are alone. Accelerators run it in lockstep. Arrays must come as arguments:
+    what the function closes over cannot be batched.
     """
 
     def wrapped(*args):
@@ -153,15 +154,14 @@ def _sample(
     return Sample(x, jnp.log(jnp.where(at >= start, x, x[start])), start, N), status
 
 
-def _fit(method: Method, sample: Sample, status: Int[Array, ""]) -> TailFit:
+def refit(method: Method, sample: Sample, status: Int[Array, ""] | int = Status.OK) -> TailFit:
+    """The method's fit, with the graver of the data's status and its own, and with NaN for the numbers of a failure."""
     fit = method.fit(sample)
-    # The graver of the two is told: a failure, then a note of the data, then one of the method.
+    # A failure of either comes first, then a note of the data, then one of the method.
     first = failed(status) | ((status == Status.RANK_COLLAPSE) & ~failed(fit.status))
-    fit = eqx.tree_at(lambda f: f.status, fit, jnp.where(first, status, fit.status).astype(int))
-    return erased(fit, failed(fit.status), keep=fit.status)
+    status = jnp.where(first, status, fit.status).astype(int)
 
+    def erased(a):
+        return jnp.where(failed(status), jnp.nan if jnp.issubdtype(a.dtype, jnp.floating) else 0, a)
 
-def erased(numbers: Any, where: Bool[Array, ""], keep: Int[Array, ""]) -> Any:
-    """NaN for every float and 0 for every other number, but for the status to `keep`."""
-    blank = jax.tree.map(lambda a: a if a is keep else jnp.where(where, jnp.nan if jnp.issubdtype(a.dtype, jnp.floating) else 0, a), numbers)
-    return blank
+    return eqx.tree_at(lambda f: f.status, jax.tree.map(erased, fit), status)

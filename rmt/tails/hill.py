@@ -40,7 +40,9 @@ class Hill(Method):
 
     def __init__(self, k=None, fraction=None, xmin=None):
         if sum(option is not None for option in (k, fraction, xmin)) > 1:
-            raise ValueError(f"Hill needs one of k, fraction and xmin, got k={k!r}, fraction={fraction!r}, xmin={xmin!r}")
+            raise ValueError(
+                f"Hill needs one of k, fraction and xmin, got k={k!r}, fraction={fraction!r}, xmin={xmin!r}"
+            )
         if isinstance(k, str):
             check_choice("Hill(k)", k, ("guillou-hall",))
         elif k is not None and (not isinstance(k, int) or isinstance(k, bool) or k < 2):
@@ -92,7 +94,11 @@ def guillou_hall(log_x: Float[Array, " n"], count: Int[Array, ""]) -> Int[Array,
     Z = k * (log_x[::-1][:-1] - log_x[::-1][1:])
     sum_Z, sum_iZ = jnp.cumsum(Z), jnp.cumsum(k * Z)
     spread = jnp.sqrt(k * (k * k - 1.0) / 3)
-    T = ((k + 1) * sum_Z - 2 * sum_iZ) * k / (jnp.where(spread > 0, spread, jnp.inf) * jnp.where(sum_Z > 0, sum_Z, jnp.inf))
+    T = (
+        ((k + 1) * sum_Z - 2 * sum_iZ)
+        * k
+        / (jnp.where(spread > 0, spread, jnp.inf) * jnp.where(sum_Z > 0, sum_Z, jnp.inf))
+    )
     sum_T2 = jnp.concatenate([jnp.zeros(1, T.dtype), jnp.cumsum(T * T)])
     half = k // 2
     Q2 = (sum_T2[jnp.minimum(k + half, k.size)] - sum_T2[k - half - 1]) / (2 * half + 1)

@@ -1,7 +1,5 @@
 """The power law that ends: a likelihood normalised to [xmin, xmax]."""
 
-from typing import Literal
-
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
