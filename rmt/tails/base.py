@@ -132,7 +132,8 @@ class Sample(eqx.Module):
 
     Attributes:
         x: ascending values; those in front of `start` (padding, zero eigenvalues) are 0.
-        log_x: ln x; in front of `start` it repeats ln x[start], so that no step there counts.
+        log_x: ln x up to a constant, which keeps the digits in which near-constant data differ; in front of `start` it
+            repeats the value there, so that no step counts.
         start: index of the first value that takes part.
         N: rows of the matrix, if x is a spectrum of W^T W / N.
     """
@@ -147,6 +148,10 @@ class Sample(eqx.Module):
         """The values xmin may take: each distinct one but the largest, at its first index."""
         new = jnp.concatenate([jnp.ones(1, bool), self.x[1:] > self.x[:-1]])
         return new & (self.x < self.x[-1]) & (jnp.arange(self.x.size) >= self.start)
+
+    def log(self, value: Float[Array, ""]) -> Float[Array, ""]:
+        """ln of a value, up to the constant of `log_x`."""
+        return self.log_x[-1] + log_ratio(value, self.x[-1])
 
     def index(self, value: Float[Array, ""]) -> Int[Array, ""]:
         """Index of the first value that takes part and is >= `value`; n if there is none."""
@@ -169,6 +174,12 @@ class Sample(eqx.Module):
         if two_sided:
             gap = jnp.maximum(gap, jnp.abs((rank + 1) / n_tail - cdf))
         return jnp.max(jnp.where(rank >= 0, gap, 0))
+
+
+def log_ratio(a: Float[Array, "*n"], b: Float[Array, ""]) -> Float[Array, "*n"]:
+    """ln(a / b) for positive a and b, with the digits in which they differ where they are close."""
+    close = jnp.abs(a - b) < b / 2
+    return jnp.where(close, jnp.log1p(jnp.where(close, a - b, 0) / b), jnp.log(a) - jnp.log(b))
 
 
 class Method(eqx.Module):

@@ -113,9 +113,9 @@ class Clauset(Method):
     def _above(self, sample: Sample, xmin: Float[Array, ""], x_end: Float[Array, ""] | None) -> TailFit:
         index = sample.index(xmin)
         n_tail = sample.x.size - index
-        excess = jnp.where(jnp.arange(sample.x.size) >= index, sample.log_x - jnp.log(xmin), 0)
+        excess = jnp.where(jnp.arange(sample.x.size) >= index, sample.log_x - sample.log(xmin), 0)
         mean = jnp.sum(excess) / jnp.maximum(n_tail, 1)
-        b, total = _exponent(mean, None if x_end is None else jnp.log(x_end / xmin))
+        b, total = _exponent(mean, None if x_end is None else sample.log(x_end) - sample.log(xmin))
         cdf = -jnp.expm1(-b * excess) / (1 if total is None else total)
         ks = sample.distance(index, cdf, self.ks == "two-sided")
         status = jnp.where((n_tail >= self.min_tail) & (mean > 0), Status.OK, Status.TOO_FEW)
@@ -129,7 +129,7 @@ class Clauset(Method):
             b = b * (n_tail - 1) / n_tail if self.correction else b
             stderr = b / jnp.sqrt(n_tail)
         else:
-            stderr = truncated_stderr(b, jnp.log(x_end / xmin)) / jnp.sqrt(n_tail)
+            stderr = truncated_stderr(b, sample.log(x_end) - sample.log(xmin)) / jnp.sqrt(n_tail)
         law = PowerLaw(1 + b, xmin, jnp.inf if x_end is None else x_end)
         return TailFit(1 + b, stderr, xmin, sample.x[-1], ks, n_tail, status, law)
 
@@ -145,7 +145,7 @@ def exponents(
     steps = jnp.diff(sample.log_x) * jnp.arange(n - 1, 0, -1)
     S = jnp.concatenate([jnp.cumsum(steps[::-1])[::-1], jnp.zeros(1, sample.x.dtype)])
     mean = S / jnp.arange(n, 0, -1)
-    return _exponent(mean, None if x_end is None else jnp.log(x_end) - sample.log_x)
+    return _exponent(mean, None if x_end is None else sample.log(x_end) - sample.log_x)
 
 
 def _exponent(mean, span):

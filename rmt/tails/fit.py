@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from rmt.spectra import Spectrum
-from rmt.tails.base import MIN_POINTS, Method, Sample, Status, TailFit, failed
+from rmt.tails.base import MIN_POINTS, Method, Sample, Status, TailFit, failed, log_ratio
 from rmt.tails.clauset import Clauset
 
 
@@ -151,7 +151,7 @@ def _sample(
     ok = ~failed(status)
     x = jnp.where(ok, jnp.where(at >= start, x, 0), at + 1)
     start = jnp.where(ok, start, 0)
-    return Sample(x, jnp.log(jnp.where(at >= start, x, x[start])), start, N), status
+    return Sample(x, log_ratio(jnp.where(at >= start, x, x[start]), x[start]), start, N), status
 
 
 def refit(method: Method, sample: Sample, status: Int[Array, ""] | int = Status.OK) -> TailFit:
