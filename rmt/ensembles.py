@@ -103,6 +103,29 @@ class Shuffled(Ensemble):
         return self.W.ravel()[_permutation(key, self.W.size)].reshape(self.W.shape).astype(dtype)
 
 
+class Resampled(Ensemble):
+    """Matrices whose entries are drawn, with replacement, from the entries of a given matrix.
+
+    The bootstrap of iid entries: what W's own entries say of the law they came from, and nothing of their places.
+
+    Args:
+        W: the matrix.
+
+    Raises:
+        ValueError: W is not a matrix.
+    """
+
+    W: Float[Array, "N M"] = eqx.field(converter=jnp.asarray)
+
+    def __check_init__(self):
+        if self.W.ndim != 2:
+            raise ValueError(f"Resampled(W) needs one 2-D matrix, got shape {self.W.shape}")
+
+    def sample(self, key: Key[Array, ""], shape: tuple[int, int], dtype: Any = float) -> Float[Array, "N M"]:
+        """One matrix, of any shape. See `Ensemble.sample`."""
+        return self.W.ravel()[jax.random.randint(key, check_shape(shape), 0, self.W.size)].astype(dtype)
+
+
 def check_shape(shape: tuple[int, int]) -> tuple[int, int]:
     """The shape of one matrix as two ints.
 

@@ -10,6 +10,7 @@ from scipy import stats
 from rmt import plots
 from rmt.inference import Estimate, mean_interval
 from rmt.laws import MarchenkoPastur
+from rmt.laws.power_law import PowerLaw
 from rmt.spectra import Spectrum
 from rmt.tails import Status, TailFit
 
@@ -30,7 +31,9 @@ def bar_ends(ax):
 
 def a_fit(**fields) -> TailFit:
     values = {"alpha": 2.5, "stderr": 0.1, "xmin": 4.0, "xmax": 81.0, "ks": 0.03, "n_tail": 6, "status": Status.OK}
-    return TailFit(**{name: np.asarray(value) for name, value in (values | fields).items()})  # pyright: ignore
+    values |= fields
+    law = PowerLaw(values["alpha"], values["xmin"]) if np.isfinite(values["alpha"]) else PowerLaw(2.0)
+    return TailFit(**{name: np.asarray(value) for name, value in values.items()}, law=law)  # pyright: ignore
 
 
 def test_error_bars_are_standard_errors_of_the_trials_that_are_there(ax):
@@ -132,8 +135,18 @@ def test_tail_fit_draws_the_fitted_share_from_xmin_to_xmax(ax):
     np.testing.assert_allclose(share, [np.mean(x >= value) for value in at])
     assert set(at) == set(x[1:])
     ends, height = line(ax, "fit: α = 2.50 ± 0.10").get_data()
-    np.testing.assert_allclose(ends, [4.0, 81.0])
-    np.testing.assert_allclose(height, [0.6, 0.6 * (81 / 4) ** -1.5])
+    np.testing.assert_allclose([ends[0], ends[-1]], [4.0, 81.0])
+    np.testing.assert_allclose(height, 0.6 * (ends / 4) ** -1.5)
+
+
+def test_tail_fit_counts_ties_once_and_what_lies_above_xmax(ax):
+    x = np.array([1.0, 2.0, 2.0, 2.0, 5.0, 5.0, 9.0, 100.0])
+    plots.tail_fit(ax, x, a_fit(xmin=2.0, xmax=9.0, n_tail=6))
+    at, share = line(ax, "eigenvalues").get_data()
+    np.testing.assert_allclose(share, [np.mean(x >= value) for value in at])
+    assert sorted(at) == [1.0, 2.0, 5.0, 9.0, 100.0]
+    ends, height = line(ax, "fit: α = 2.50 ± 0.10").get_data()
+    np.testing.assert_allclose(height, 1 / 8 + 6 / 8 * (ends / 2) ** -1.5)
 
 
 def test_a_failed_fit_is_named_in_the_legend(ax):

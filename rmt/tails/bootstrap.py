@@ -74,7 +74,8 @@ class Bootstrap(eqx.Module):
         """
         if not 0 < level < 1:
             raise ValueError(f"xmin_interval(level) needs 0 < level < 1, got {level}")
-        low, high = (jnp.nanquantile(self.refits.xmin, q) for q in ((1 - level) / 2, (1 + level) / 2))
+        low = jnp.nanquantile(self.refits.xmin, (1 - level) / 2, method="lower")
+        high = jnp.nanquantile(self.refits.xmin, (1 + level) / 2, method="higher")
         return jnp.where(low <= self.smallest, 0, low), high
 
     @property

@@ -15,6 +15,7 @@ AS_GOOD = 1.1
 """A D that exceeds the lowest by no more than this factor is as good."""
 
 _APART = 3.0
+_IN_BULK = 2 / 3
 
 
 class Diagnosis(eqx.Module):
@@ -28,7 +29,7 @@ class Diagnosis(eqx.Module):
         lambda_plus: upper edge of the Marchenko-Pastur law of the same N and M whose median is that of the spectrum; NaN for
             data that are no spectrum.
         bulk_share: share of the tail's values below lambda_plus; 0 for data that are no spectrum.
-        in_bulk: whether that is most of them, bulk_share > 1/2: the fit then describes the edge of the bulk and not a tail.
+        in_bulk: whether that is most of them, bulk_share > 2/3: the fit then describes the edge of the bulk and not a tail.
         decades: log10(xmax / xmin), how much of a power law was seen.
     """
 
@@ -69,22 +70,25 @@ def diagnose(data: Spectrum | Float[Array, "*batch n"], method: Method | None = 
     else:
         lambda_plus, bulk_share = jnp.full(fit.xmin.shape, jnp.nan), jnp.zeros(fit.xmin.shape)
     clear = fit.ok & ~jnp.any(rival, axis=-1)
-    return Diagnosis(fit, found, clear, lambda_plus, bulk_share, bulk_share > 0.5, jnp.log10(fit.xmax / fit.xmin))
+    return Diagnosis(fit, found, clear, lambda_plus, bulk_share, bulk_share > _IN_BULK, jnp.log10(fit.xmax / fit.xmin))
 
 
 def minima(scan: Scan) -> list[int]:
     """Indices of the local minima of D(xmin) that stand apart, the lowest D first; none if there is no candidate.
 
-    Two stand apart if D rises by more than 10 % above the higher one on the way between them: the topographic prominence of
-    -ln D, where either end of the scan may be a minimum too.
+    Two stand apart if D rises by more than 10 % above the higher one on the way between them (the topographic prominence of
+    -ln D, where either end of the scan may be a minimum too), and if their tails differ in size by more than 10 %.
     """
     from scipy.signal import find_peaks  # brings in scipy.stats, which nobody should wait for who only fits a tail
 
     at = np.flatnonzero(scan.candidate)
     depth = -np.log(np.maximum(np.asarray(scan.ks, float)[at], np.finfo(float).tiny))
     peaks, _ = find_peaks(np.pad(depth, 1, constant_values=-np.inf), prominence=np.log(AS_GOOD))
-    lowest_first = np.argsort(-depth[peaks - 1], kind="stable")
-    return at[peaks - 1][lowest_first].tolist()
+    found, log_n = [], np.log(scan.n_tail)
+    for i in at[peaks - 1][np.argsort(-depth[peaks - 1], kind="stable")]:
+        if np.all(np.abs(log_n[i] - log_n[found]) > np.log(AS_GOOD)):
+            found.append(int(i))
+    return found
 
 
 def _bulk_edge(s: Spectrum) -> Float[Array, "*batch"]:

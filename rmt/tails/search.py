@@ -31,7 +31,7 @@ def search(
     every = jnp.arange(n)
 
     def unfinished(state):
-        bound, lowest, best, _ = state
+        _, lowest, best, _ = state
         return lowest <= best + _slack(best.dtype)
 
     def step(state):
