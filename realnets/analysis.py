@@ -61,7 +61,7 @@ class Analysis:
     @property
     def averages(self) -> dict[str, Row]:
         """Means over the fitted rows, `all` of them and those with alpha below `ALPHA_CUT`; n is their number."""
-        fitted = [row for row in self.rows if row["status"] == "ok"]
+        fitted = [row for row in self.rows if row["fitted"]]
         return {"all": _mean(fitted), "alpha < 8": _mean([row for row in fitted if row["alpha"] < ALPHA_CUT])}
 
     def to_json(self) -> str:
@@ -119,6 +119,7 @@ def measure(layer: Layer) -> tuple[Row, np.ndarray]:
         "Q": s.Q,
         **values,
         "n_tail": int(fit.n_tail),
+        "fitted": bool(fit.ok),
         "status": Status(int(fit.status)).name.lower(),
     }
     return row, np.asarray(s.eigenvalues)

@@ -174,7 +174,7 @@ def compare(
 
 def verdict(row: Row, level: float) -> str:
     """near-random, heavy entries or correlated, by the tests of `compare` each at `level`."""
-    if row["status"] != "ok":
+    if not row["fitted"]:
         return "not tested"
     if _apart(row, "shuffled", level):
         return "correlated"
@@ -205,10 +205,10 @@ def _compare_layer(layer: Layer, key: Key[Array, ""], n_nulls: int) -> Row:
     W = jnp.asarray(layer.W)
     for null in NULLS:
         nulls, alphas = np.full((n, row["M"]), np.nan), np.full(n, np.nan)
-        if row["status"] == "ok":
+        if row["fitted"]:
             keys = trial_keys(point_key(key, {"layer": layer.name, "null": null}), 0, n)
             spectra = _draw(W, keys, null)
-            alphas = np.array([fit_tail(Spectrum(e, row["N"])).alpha for e in spectra])
+            alphas = np.asarray(fit_tail(Spectrum(spectra, row["N"])).alpha)
             nulls = np.asarray(spectra)
         row |= _beside(row, eigenvalues, null, nulls, alphas)
     return row
@@ -231,7 +231,7 @@ def _draw(W: Float[Array, "N M"], keys: Key[Array, " n"], null: str) -> Float[Ar
 
 def _beside(row: Row, layer: np.ndarray, null: str, nulls: np.ndarray, alphas: np.ndarray) -> Row:
     """The columns of one null."""
-    fitted = row["status"] == "ok"
+    fitted = row["fitted"]
     D = esd_distances(layer, nulls) if fitted else np.full(len(nulls) + 1, np.nan)
     # alpha - 1 is a mean of logarithms: its own logarithm is the nearest to normal.
     tests = {

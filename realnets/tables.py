@@ -96,7 +96,7 @@ _COMPARISON = (
     _Column("t(λ)", _distance("gaussian_lambda_max"), at=_WIDE),
     _Column("D", _number("gaussian_esd_layer", 3), at=_WIDE),
     _Column("t(D)", _distance("gaussian_esd"), at=_WIDE),
-    _Column("verdict", lambda row: row["verdict"] if row["status"] == "ok" else row["status"]),
+    _Column("verdict", lambda row: row["verdict"] if row["fitted"] else row["status"]),
 )
 
 

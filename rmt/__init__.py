@@ -18,7 +18,7 @@ jax.config.update("jax_enable_x64", True)
 from rmt import laws as laws
 from rmt import metrics as metrics
 from rmt import spikes as spikes
-from rmt.ensembles import IID, Ensemble, Shuffled, Spiked
+from rmt.ensembles import IID, Ensemble, Resampled, Shuffled, Spiked
 from rmt.errors import InputError
 from rmt.laws import (
     Centred,
@@ -36,12 +36,20 @@ from rmt.spectra import Spectrum, spectrum
 from rmt.tails import (
     Bootstrap,
     Clauset,
+    Comparison,
     Diagnosis,
+    Exponential,
+    ExpTruncated,
     Hill,
+    LogNormal,
     Scan,
     Status,
+    StretchedExponential,
     TailFit,
+    TruncatedPareto,
+    WeightWatcher,
     bootstrap,
+    compare,
     diagnose,
     fit_tail,
     scan,
@@ -49,10 +57,18 @@ from rmt.tails import (
 
 if TYPE_CHECKING:
     from rmt.claims import Claim, Size, Verdict
+    from rmt.replicates import MatrixBootstrap, bootstrap_matrix
     from rmt.sweeps import sweep
 
 # These pull in xarray, zarr or scipy.stats, which nobody should wait for who only fits a tail.
-_LAZY = {"sweep": "rmt.sweeps", "Claim": "rmt.claims", "Size": "rmt.claims", "Verdict": "rmt.claims"}
+_LAZY = {
+    "sweep": "rmt.sweeps",
+    "bootstrap_matrix": "rmt.replicates",
+    "MatrixBootstrap": "rmt.replicates",
+    "Claim": "rmt.claims",
+    "Size": "rmt.claims",
+    "Verdict": "rmt.claims",
+}
 
 __all__ = [
     "IID",
@@ -60,27 +76,38 @@ __all__ = [
     "Centred",
     "Claim",
     "Clauset",
+    "Comparison",
     "Diagnosis",
     "Ensemble",
+    "ExpTruncated",
+    "Exponential",
     "Frechet",
     "Gaussian",
     "Hill",
     "InputError",
     "Law",
+    "LogNormal",
     "Lomax",
     "MarchenkoPastur",
+    "MatrixBootstrap",
     "Pareto",
+    "Resampled",
     "Scan",
     "Shuffled",
     "Size",
     "Spectrum",
     "Spiked",
     "Status",
+    "StretchedExponential",
     "StudentT",
     "TailFit",
     "TracyWidom",
+    "TruncatedPareto",
     "Verdict",
+    "WeightWatcher",
     "bootstrap",
+    "bootstrap_matrix",
+    "compare",
     "diagnose",
     "fit_tail",
     "johnstone",

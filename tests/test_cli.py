@@ -49,7 +49,7 @@ claim = rmt.Claim(
 @pytest.fixture(autouse=True)
 def no_shared_cache(monkeypatch):
     """The cache of compiled programs belongs to the process: leave it as the other tests expect it."""
-    monkeypatch.setattr("rmt.cli.keep_compiled_programs", lambda: None)
+    monkeypatch.setattr("rmt.cli.experiments.keep_compiled_programs", lambda: None)
 
 
 @pytest.fixture
@@ -191,110 +191,3 @@ def test_help_teaches_and_is_quick():
     assert "rmt run experiments" in shown.stdout
     # Processor time: the wall time of a busy machine is not the command's.
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2
-
-
-# --- fit
-
-
-@pytest.fixture(scope="module")
-def pareto():
-    return np.random.default_rng(0).pareto(1.5, 300) + 1
-
-
-@pytest.fixture(scope="module")
-def expected(pareto):
-    return rmt.fit_tail(pareto)
-
-
-def test_fit_reads_every_format_alike(tmp_path, pareto, expected):
-    np.save(tmp_path / "x.npy", pareto[:, None])
-    np.savetxt(tmp_path / "x.txt", pareto, fmt="%.17g", header="comment")
-    (tmp_path / "x.csv").write_text("n,lambda\n" + "".join(f"{i},{x!r}\n" for i, x in enumerate(pareto.tolist())))
-    (tmp_path / "semicolons.csv").write_text("".join(f"{x!r};{i}\n" for i, x in enumerate(pareto.tolist())))
-    np.savez_compressed(tmp_path / "x.npz", x=pareto, W=np.ones((2, 2)))
-    for arguments in (
-        ["x.npy"],
-        ["x.txt"],
-        ["x.csv", "--column", "lambda"],
-        ["x.csv", "--column", "1"],
-        ["semicolons.csv", "--column", "0"],
-        ["x.npz", "--array", "x"],
-    ):
-        result = invoke("fit", tmp_path / arguments[0], *arguments[1:], "--json")
-        assert result.exit_code == 0, result.output
-        row = json.loads(result.stdout)
-        assert row["alpha"] == float(expected.alpha)
-        assert (row["n_tail"], row["n"], row["status"]) == (int(expected.n_tail), 300, "OK")
-        assert row["interval"] == [float(x) for x in expected.interval()]
-
-
-def test_fit_reads_standard_input(tmp_path, pareto, expected):
-    np.savetxt(tmp_path / "x.txt", pareto, fmt="%.17g")
-    result = CliRunner().invoke(app, ["fit", "-", "--json"], input=(tmp_path / "x.txt").read_bytes())
-    row = json.loads(result.stdout)
-    assert (row["file"], row["alpha"]) == ("<stdin>", float(expected.alpha))
-    assert one_error(CliRunner().invoke(app, ["fit", "-"], input="1\n2\n")).startswith("error: <stdin>: fewer than")
-
-
-def test_fit_of_a_matrix_is_the_fit_of_its_spectrum(tmp_path):
-    W = np.random.default_rng(1).standard_t(2, (40, 30))
-    np.save(tmp_path / "W.npy", W)
-    np.save(tmp_path / "WT.npy", W.T)
-    alpha = float(rmt.fit_tail(rmt.spectrum(W)).alpha)
-    rows = [
-        invoke("fit", tmp_path / "W.npy", "--matrix", "--json"),
-        invoke("fit", tmp_path / "WT.npy", "--matrix", "--transpose", "--json"),
-    ]
-    for result in rows:
-        row = json.loads(result.stdout)
-        assert (row["N"], row["M"]) == (40, 30)
-        assert row["alpha"] == pytest.approx(alpha, rel=1e-9)
-
-
-def test_fit_prints_a_table(tmp_path, pareto, expected):
-    np.save(tmp_path / "x.npy", pareto)
-    lines = dict(re.split(r"  +", line, maxsplit=1) for line in invoke("fit", tmp_path / "x.npy").stdout.splitlines())
-    assert lines["alpha"] == f"{expected.alpha:.6g}"
-    assert {"95 % interval", "stderr", "xmin", "xmax", "ks", "n_tail", "n", "status"} <= set(lines)
-
-
-def saved(array):
-    return lambda file: np.save(file, array)
-
-
-def text(content):
-    return lambda file: file.write_text(content)
-
-
-@pytest.mark.parametrize(
-    ("name", "write", "options", "message"),
-    [
-        ("x.npy", lambda file: None, [], "no such file"),
-        ("x.csv", text("x\n1.0\nabc\n"), [], "line 3: 'abc' is not a number"),
-        ("x.csv", text("a,b\n1,2\n3,4\n"), ["--column", "c"], "no column 'c'; there are a, b, or 0 to 1"),
-        ("x.npy", saved(np.ones(30)), ["--array", "a"], "as only .npz files have; leave out --array"),
-        ("x.npy", saved(np.r_[np.arange(1.0, 30.0), np.nan]), [], "NaN or infinite"),
-        ("x.npy", saved(np.arange(-30.0, 30.0)), [], "negative"),
-        ("x.npy", saved(np.arange(1.0, 6.0)), [], "fewer than"),
-        ("x.npy", saved(np.ones(50)), [], "all values are equal"),
-        ("x.npy", saved(np.ones((3, 3, 3))), [], r"shape \(3, 3, 3\); give a 1-D array"),
-        ("x.npy", saved(np.ones((30, 20))), [], "--matrix"),
-        ("x.npy", saved(np.ones((20, 30))), ["--matrix"], "20 x 30; pass --transpose"),
-        ("x.npy", saved(np.ones((30, 20))), ["--matrix", "--transpose"], "20 x 30; leave out --transpose"),
-        ("x.npy", saved(np.ones(30)), ["--matrix"], "--matrix needs a 2-D array"),
-        ("x.npy", saved(np.ones(30)), ["--transpose"], "--transpose goes with --matrix"),
-    ],
-)
-def test_fit_refuses_in_one_line(tmp_path, name, write, options, message):
-    write(tmp_path / name)
-    assert re.search(message, one_error(invoke("fit", tmp_path / name, *options)))
-
-
-def test_an_output_that_is_full_is_one_line(tmp_path, pareto):
-    if not os.path.exists("/dev/full"):
-        pytest.skip("this system has no /dev/full")
-    np.save(tmp_path / "x.npy", pareto)
-    with open("/dev/full", "w") as full:
-        command = [sys.executable, "-m", "rmt", "fit", str(tmp_path / "x.npy")]
-        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
-    assert (result.returncode, result.stderr) == (2, "error: No space left on device\n")

@@ -33,12 +33,14 @@ def test_the_records_are_of_the_experiments_as_they_stand(records):
 
 
 def test_the_python_in_readme_runs():
-    first, second = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    first, engine, second = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     small = first.replace("(2000, 1000)", "(200, 100)")
     assert small != first
     names: dict = {}
-    exec(small + second.replace(', store="alpha.zarr"', ", progress=False").replace("n_trials=50", "n_trials=2"), names)
-    assert names["fit"].status == 0
+    exec(small + engine + second.replace(', store="alpha.zarr"', ", progress=False").replace("n_trials=50", "n_trials=2"), names)
+    assert names["fit"].ok
+    assert names["low"] < names["b"].fit.alpha < names["high"]
+    assert len(names["table"]) == 6
     assert names["ds"].sizes == {"N": 2, "mu": 3, "trial": 2}
 
 

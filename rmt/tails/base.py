@@ -159,12 +159,17 @@ class Sample(eqx.Module):
 
     def up_to(self, x_end: Float[Array, ""]) -> "Sample":
         """The sample without the values above `x_end`."""
-        n = self.x.size
-        above = jnp.sum(self.x > x_end)
-        start = jnp.minimum(self.start + above, n - 1)
-        x = jnp.where(jnp.arange(n) >= start, jnp.roll(self.x, above), 0)
-        log_x = jnp.roll(self.log_x, above)
-        return Sample(x, jnp.where(jnp.arange(n) >= start, log_x, log_x[start]), start, self.N)
+        return self.without(jnp.sum(self.x > x_end))
+
+    def without(self, count: Int[Array, ""]) -> "Sample":
+        """The sample without its `count` largest values."""
+        return Sample(jnp.roll(self.x, count), jnp.roll(self.log_x, count), self.start, self.N).since(self.start + count)
+
+    def since(self, start: Int[Array, ""]) -> "Sample":
+        """The sample without the values in front of index `start`; one is left."""
+        start = jnp.minimum(start, self.x.size - 1)
+        inside = jnp.arange(self.x.size) >= start
+        return Sample(jnp.where(inside, self.x, 0), jnp.where(inside, self.log_x, self.log_x[start]), start, self.N)
 
     def distance(self, index: Int[Array, ""], cdf: Float[Array, " n"], two_sided: bool = False) -> Float[Array, ""]:
         """D of a law whose cdf at every x is given, over the tail that begins at `index`."""

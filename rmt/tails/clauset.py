@@ -125,11 +125,9 @@ class Clauset(Method):
 
     def _result(self, sample, index, xmin, x_end, b, ks, status) -> TailFit:
         n_tail = sample.x.size - index
-        if x_end is None:
-            b = b * (n_tail - 1) / n_tail if self.correction else b
-            stderr = b / jnp.sqrt(n_tail)
-        else:
-            stderr = truncated_stderr(b, sample.log(x_end) - sample.log(xmin)) / jnp.sqrt(n_tail)
+        stderr = b if x_end is None else truncated_stderr(b, sample.log(x_end) - sample.log(xmin))
+        b, stderr = (b * (n_tail - 1) / n_tail, stderr * (n_tail - 1) / n_tail) if self.correction else (b, stderr)
+        stderr = stderr / jnp.sqrt(n_tail.astype(b.dtype))
         law = PowerLaw(1 + b, xmin, jnp.inf if x_end is None else x_end)
         return TailFit(1 + b, stderr, xmin, sample.x[-1], ks, n_tail, status, law)
 

@@ -32,7 +32,7 @@ def search(
 
     def unfinished(state):
         _, lowest, best, _ = state
-        return lowest <= best + _slack(best.dtype)
+        return (lowest <= best + _slack(best.dtype)) & (lowest < jnp.inf)
 
     def step(state):
         bound, lowest, best, index = state

@@ -53,7 +53,7 @@ def test_a_matrix_that_cannot_be_fitted_has_a_status_and_the_rest_is_analysed(an
 
 
 def test_averages_with_and_without_the_rule_of_eight():
-    rows = [{"name": str(a), "tensor": str(a), "status": "ok", "alpha": a} for a in (2.0, 4.0, 9.0)]
+    rows = [{"name": str(a), "tensor": str(a), "status": "ok", "fitted": True, "alpha": a} for a in (2.0, 4.0, 9.0)]
     rest = dict.fromkeys(
         ["ks", "lambda_max", "log_norm", "log_spectral_norm", "alpha_hat", "log_alpha_norm", "stable_rank"], 1.0
     )

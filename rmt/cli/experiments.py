@@ -1,6 +1,5 @@
-"""The command `rmt`: run claims, fit a file, rebuild a report."""
+"""`rmt run` and `rmt report`: claims, their verdicts and the page that shows them."""
 
-import json
 import traceback
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -19,27 +18,6 @@ if TYPE_CHECKING:
 
 COLORS = {"supported": "green", "contradicted": "red", "inconclusive": "yellow"}
 
-app = typer.Typer(
-    name="rmt",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    help="""A simulation lab for heavy-tailed random matrices: it draws them from exact laws,
-    fits power-law tails to their eigenvalues, and holds published claims against them.
-
-    [bold]Start here[/bold]
-
-      rmt run experiments --size smoke  every claim on small matrices, in a minute
-      rmt run experiments               every claim; ends with verdicts and a page
-      rmt fit eigenvalues.npy           the tail exponent alpha of your numbers
-      rmt fit weights.npy --matrix      ... of the spectrum of a weight matrix
-
-    Every command has its own --help. Exit codes: 0 done, 1 an experiment failed,
-    2 wrong input, 130 stopped by Ctrl-C.
-    """,
-)
-
 
 class SizeName(StrEnum):
     """How much of a claim's grid to run."""
@@ -57,7 +35,6 @@ Workers = Annotated[int | None, typer.Option(min=1, help="Cells computed at once
 Restart = Annotated[bool, typer.Option("--restart", help="Throw away what earlier runs stored for these claims.")]
 
 
-@app.command()
 @boundary(interrupted="stopped; finished cells are kept, run the same command to continue")
 def run(
     paths: Paths,
@@ -135,7 +112,6 @@ def _print_failures(ds: "xr.Dataset") -> None:
         typer.secho(f"  {name} is not finite in {count} of {points} trials", fg="yellow")
 
 
-@app.command()
 @boundary()
 def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that `rmt run` wrote.")] = Path("results"),
@@ -181,92 +157,3 @@ def _print_table(rows: Sequence[Mapping[str, Any]]) -> None:
         effect, interval = map(Text, effect_text(row))
         table.add_row(outcome, effect, interval, str(row["n"]), Text(row["statement"]))
     Console().print(table)
-
-
-@app.command()
-@boundary()
-def fit(
-    file: Annotated[Path, typer.Argument(help=".npy, .npz, .csv or .txt; - for standard input.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    column: Annotated[
-        str | None, typer.Option(metavar="NAME|N", help="Column to fit, by name or number from 0.")
-    ] = None,
-    array: Annotated[
-        str | None, typer.Option(metavar="NAME|N", help="Array of an .npz to fit, by name or number from 0.")
-    ] = None,
-    matrix: Annotated[bool, typer.Option("--matrix", help="The file is a matrix W: fit its spectrum.")] = False,
-    transpose: Annotated[bool, typer.Option("--transpose", help="With --matrix: use W transposed.")] = False,
-) -> None:
-    """Fit rho(x) ~ x^-alpha to the tail of the numbers in FILE.
-
-    The exact Clauset-Shalizi-Newman search: alpha by maximum likelihood above
-    each xmin, and the xmin whose fit has the smallest Kolmogorov-Smirnov
-    distance D. With --matrix the numbers are the eigenvalues of W^T W / N.
-
-    Examples:
-
-      rmt fit eigenvalues.npy
-      rmt fit table.csv --column lambda --json
-      rmt fit weights.npz --array fc1 --matrix
-      cut -f2 table.tsv | rmt fit -
-    """
-    from rmt.datafiles import load_array, shown_name
-
-    numbers = load_array(file, column, array)
-    row = _fit_row(Path(shown_name(file)), numbers, matrix, transpose)
-    if as_json:
-        typer.echo(json.dumps(row, allow_nan=False))
-        return
-    low, high = row.pop("interval")
-    shown = {
-        "file": row.pop("file"),
-        "alpha": row.pop("alpha"),
-        "stderr": row.pop("stderr"),
-        "95 % interval": f"{low:.6g} .. {high:.6g}",
-        **row,
-    }
-    for name, value in shown.items():
-        typer.echo(f"{name:14} {value:.6g}" if isinstance(value, float) else f"{name:14} {value}")
-
-
-def _fit_row(file: Path, array: Any, matrix: bool, transpose: bool) -> dict[str, Any]:
-    from rmt.spectra import spectrum
-    from rmt.sweeps import one_blas_thread
-    from rmt.tails import Status, fit_tail
-
-    if transpose and not matrix:
-        raise InputError("--transpose goes with --matrix")
-    if matrix:
-        W = _matrix(file, array, transpose)
-        with one_blas_thread():
-            data = spectrum(W)
-        about = {"N": data.N, "M": data.M}
-    elif array.ndim != 1:
-        advice = "--matrix to fit its spectrum, or --column to fit one column" if array.ndim == 2 else "a 1-D array"
-        raise InputError(f"{file}: holds an array of shape {array.shape}; give {advice}")
-    else:
-        data, about = array, {"n": len(array)}
-    found = fit_tail(data)
-    status = Status(int(found.status))
-    if status != Status.OK:
-        raise InputError(f"{file}: {status.remedy}")
-    numbers = {name: float(getattr(found, name)) for name in ("alpha", "stderr", "xmin", "xmax", "ks")}
-    interval = [float(x) for x in found.interval()]
-    return {
-        "file": str(file),
-        **numbers,
-        "interval": interval,
-        "n_tail": int(found.n_tail),
-        **about,
-        "status": status.name,
-    }
-
-
-def _matrix(file: Path, W: Any, transpose: bool) -> Any:
-    if W.ndim != 2:
-        raise InputError(f"{file}: --matrix needs a 2-D array, this one has shape {W.shape}")
-    W = W.T if transpose else W
-    if W.shape[0] < W.shape[1]:
-        advice = "leave out --transpose" if transpose else "pass --transpose"
-        raise InputError(f"{file}: a spectrum needs N >= M, got {W.shape[0]} x {W.shape[1]}; {advice}")
-    return W
