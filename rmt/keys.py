@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import jax
 import numpy as np
-from jaxtyping import Array, Key
+from jaxtyping import Array, Int, Key
 
 
 def canonical(value: object) -> str:
@@ -35,6 +35,6 @@ def point_key(key: Key[Array, ""], point: Mapping[str, object]) -> Key[Array, ""
     return key
 
 
-def trial_keys(key: Key[Array, ""], start: int, count: int) -> Key[Array, " count"]:
+def trial_keys(key: Key[Array, ""], start: int | Int[Array, ""], count: int) -> Key[Array, " count"]:
     """Keys of the trials start .. start + count - 1 of a point; trial t's key depends on t alone."""
-    return jax.vmap(lambda t: jax.random.fold_in(key, t))(np.arange(start, start + count, dtype=np.uint32))
+    return jax.vmap(lambda t: jax.random.fold_in(key, t))(start + np.arange(count, dtype=np.uint32))

@@ -12,7 +12,6 @@ from scipy import stats
 from test_tails import BAD
 
 import rmt
-from rmt.tails.compare import truncation_p
 
 NAMES = ("TruncatedPareto", "ExpTruncated", "LogNormal", "StretchedExponential", "Exponential")
 GIVEN = rmt.Clauset(xmin=1.0)
@@ -20,7 +19,7 @@ GIVEN = rmt.Clauset(xmin=1.0)
 
 @pytest.fixture(scope="module")
 def data() -> np.ndarray:
-    return np.random.default_rng(0).lognormal(0, 1.5, 500)
+    return np.random.default_rng(0).lognormal(0, 1.5, 200)
 
 
 @pytest.fixture(scope="module")
@@ -54,16 +53,18 @@ def test_the_table_against_its_definitions(data, comparison):
         assert int(comparison.status[i]) == int(fit.status)
 
 
-def test_rows_say_in_words_what_the_data_favour(data, comparison):
+def test_rows_say_in_words_what_the_data_favour(comparison):
     rows = comparison.rows()
     assert [row["law"] for row in rows] == ["PowerLaw", *NAMES]
-    assert rows[3]["favoured"] == "LogNormal"
-    assert comparison.favoured().tolist()[2] == -1
+    assert [row["favoured"] for row in rows[1:5]] == list(NAMES[:4])
     json.dumps(rows)
-    pareto = rmt.compare(np.random.default_rng(1).pareto(1.5, 2000) + 1, method=GIVEN).rows()
+    pareto = rmt.compare(np.random.default_rng(1).pareto(1.5, 200) + 1, method=GIVEN).rows()
     assert [row["favoured"] for row in pareto[1:]] == ["the data cannot tell"] * 4 + ["PowerLaw"]
-    failed = rmt.compare(np.r_[np.arange(1.0, 20), np.full(10, 50.0)], method=rmt.Clauset(xmin=40.0)).rows()
-    assert failed[0]["status"] == "TOO_FEW" or failed[3]["favoured"] == "no fit"
+    # Ten equal values above xmin: laws that can be as narrow as they like have no maximum.
+    x = np.r_[np.arange(1.0, 191), np.full(10, 400.0)]
+    sharp = rmt.compare(x, method=rmt.Clauset(xmin=300.0)).rows()
+    assert [row["favoured"] == "no fit" for row in sharp[1:]] == [False, False, True, True, False]
+    assert {sharp[3]["status"], sharp[4]["status"]} == {"NO_CONVERGENCE"}
 
 
 def test_favoured_needs_its_level(comparison):
@@ -90,7 +91,6 @@ def test_truncation_p_is_the_chance_of_a_smaller_largest_share():
     u = np.log(x)
     sample_p = float(rmt.compare(x, methods=(rmt.TruncatedPareto(),), method=GIVEN).p_nested[0])
     assert sample_p == pytest.approx(np.exp(-2000 * np.exp(-2000 * u.max() / u.sum())), abs=0.01)
-    assert callable(truncation_p)
 
 
 def test_scale_and_order_change_nothing(data, comparison):
@@ -100,29 +100,29 @@ def test_scale_and_order_change_nothing(data, comparison):
             np.testing.assert_allclose(getattr(scaled, field), getattr(comparison, field), rtol=1e-7, atol=1e-9)
 
 
-def test_batch_equals_loop_bit_for_bit():
-    x = jnp.exp(jax.random.exponential(jax.random.key(3), (4, 100)) * jnp.linspace(0.2, 2, 4)[:, None])
-    batch = rmt.compare(x, mask=np.ones(x.shape, bool))
+def test_batch_equals_loop():
+    x = jnp.exp(jax.random.exponential(jax.random.key(3), (4, 200)) * jnp.linspace(0.2, 2, 4)[:, None])
+    batch = jax.vmap(rmt.compare)(x)
     assert batch.R.shape == (4, 5)
     with pytest.raises(ValueError, match="batch"):
         batch.rows()
     for i in range(4):
         for a, b in zip(jax.tree.leaves(rmt.compare(x[i])), jax.tree.leaves(batch), strict=True):
-            assert np.array_equal(a, b[i], equal_nan=True)
+            np.testing.assert_allclose(a, b[i], rtol=1e-9, atol=1e-12)
 
 
 def test_a_spectrum_and_a_mask_are_the_values_they_hold():
-    s = rmt.spectrum(rmt.IID(rmt.Pareto(1.5)).sample(jax.random.key(0), (100, 50)))
+    s = rmt.spectrum(rmt.IID(rmt.Pareto(1.5)).sample(jax.random.key(0), (300, 200)))
     one = rmt.compare(s)
     x = np.asarray(s.eigenvalues)
-    masked = rmt.compare(np.r_[x, np.full(14, np.nan)], mask=np.arange(64) < 50)
+    masked = rmt.compare(np.r_[x, np.full(4, np.nan)], mask=np.arange(204) < 200)
     for field in ("R", "vuong", "p_nested", "loglik"):
         np.testing.assert_array_equal(getattr(one, field), getattr(masked, field))
 
 
 def test_all_laws_see_the_values_of_the_fit():
     x = np.random.default_rng(5).pareto(1.5, 300) + 1
-    c = rmt.compare(x, method=rmt.Clauset(xmin=(1.2, 3.0), xmax=20.0))
+    c = rmt.compare(x, (rmt.LogNormal(), rmt.TruncatedPareto()), rmt.Clauset(xmin=(1.2, 3.0), xmax=20.0))
     fit = rmt.fit_tail(x, rmt.Clauset(xmin=(1.2, 3.0), xmax=20.0))
     n = int(((x >= float(fit.xmin)) & (x <= 20)).sum())
     for each in (c.power_law, *c.fits):
@@ -138,14 +138,17 @@ def test_a_law_that_excludes_a_value_has_lost():
     assert c.parameters == (1, 1)
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_bad_data_are_a_status_not_a_number(name):
-    x, status = BAD[name]
-    c = rmt.compare(x)
-    assert (np.asarray(c.status) == status).all()
-    assert np.isnan([c.loglik, c.R, c.vuong, c.p_vuong, c.p_nested]).all()
-    assert (np.asarray(c.favoured()) == 0).all()
-    assert {row.get("favoured") for row in c.rows()} == {None, "no fit"}
+def test_bad_data_are_a_status_not_a_number():
+    bad = [(x, int(status)) for x, status in BAD.values() if len(x) == 20]
+    good = np.random.default_rng(8).pareto(2.0, 20) + 1
+    c = rmt.compare(np.stack([*(x for x, _ in bad), good]), mask=np.ones((len(bad) + 1, 20), bool))
+    assert c.status.tolist()[:-1] == [[status] * 5 for _, status in bad]
+    for number in (c.loglik, c.R, c.vuong, c.p_vuong, c.p_nested, c.loglik_power_law):
+        assert np.isnan(np.asarray(number)[:-1]).all()
+    assert np.isfinite(np.asarray(c.R)[-1]).all()
+    assert (np.asarray(c.favoured())[:-1] == 0).all()
+    first = jax.tree.map(lambda a: a[0], c).rows()
+    assert {row.get("favoured") for row in first} == {None, "no fit"}
 
 
 @pytest.mark.parametrize(
@@ -160,35 +163,38 @@ def test_wrong_methods_say_what_to_do(methods, words):
         rmt.compare(np.arange(1.0, 50), methods)
 
 
-@pytest.mark.parametrize("alpha", [1.5, 4.0])
-def test_exact_power_laws_are_not_mistaken(alpha):
-    """The negative control at n = 200: no test favours another law in more than the level's 10 %, but for simulation error.
-
-    The exponential cutoff is the worst: 12 % at alpha = 1.5 (`tests/benchmarks/power.py`).
-    """
-    x = rmt.laws.PowerLaw(alpha).sample(jax.random.key(8), (600, 200))
-    favoured = np.asarray(rmt.compare(x, method=GIVEN, mask=np.ones(x.shape, bool)).favoured())
-    wrong = np.mean(favoured == -1, axis=0)
-    assert (wrong < 0.12 + 3 * np.sqrt(0.1 * 0.9 / 600)).all()
-    assert wrong[0] > 0.1 - 4 * np.sqrt(0.1 * 0.9 / 600)  # that of the truncated law is exact
-
-
 POWER = json.loads((ROOT / "tests" / "benchmarks" / "power.json").read_text())
+REPLAYED = ("power law, alpha = 2.5", "power law, alpha = 1.5", "log-normal, log_sd = 1", "exponential")
 
 
-@pytest.mark.parametrize("data", ["power law, alpha = 2.5", "log-normal, log_sd = 1", "exponential"])
 @pytest.mark.parametrize("xmin", ["given", "searched"])
-def test_the_power_table_is_what_its_script_finds(data, xmin):
-    """100 data sets of n = 300, other ones, against the rates of power.json."""
-    study = runpy.run_path(str(ROOT / "tests" / "benchmarks" / "power.py"))
-    x = study["LAWS"][data].sample(jax.random.key(99), (100, 300))
+def test_the_power_table_is_what_its_script_finds(xmin):
+    """100 data sets of n = 300, other ones, against the rates of power.json; and no rate is far from the level on power laws."""
+    laws = runpy.run_path(str(ROOT / "tests" / "benchmarks" / "power.py"))["LAWS"]
+    x = jnp.stack(
+        [laws[name].sample(jax.random.fold_in(jax.random.key(99), i), (100, 300)) for i, name in enumerate(REPLAYED)]
+    )
     method = GIVEN if xmin == "given" else rmt.Clauset()
     favoured = np.asarray(rmt.compare(x, method=method, mask=np.ones(x.shape, bool)).favoured())
-    (row,) = [r for r in POWER["rows"] if (r["data"], r["n"], r["xmin"]) == (data, 300, xmin)]
-    for sign, which in ((-1, "other law"), (1, "power law")):
-        rate = np.array([row[which][name] for name in NAMES])
-        error = np.sqrt(rate * (1 - rate) * (1 / 100 + 1 / row["trials"]) + 1e-4)
-        assert (np.abs(np.mean(favoured == sign, axis=0) - rate) < 4 * error).all()
+    for name, got in zip(REPLAYED, favoured, strict=True):
+        (row,) = [r for r in POWER["rows"] if (r["data"], r["n"], r["xmin"]) == (name, 300, xmin)]
+        for sign, which in ((-1, "other law"), (1, "power law")):
+            rate = np.array([row[which][test] for test in NAMES])
+            error = np.sqrt((rate * (1 - rate) + 0.01) * (1 / 100 + 1 / row["trials"]))
+            assert (np.abs(np.mean(got == sign, axis=0) - rate) < 4 * error).all(), (name, which)
+
+
+def test_exact_power_laws_are_rarely_mistaken():
+    """The negative control: at the 10 % level no test favours another law in more than 12 % of the study's power-law data.
+
+    Three standard errors are granted. The truncated law's test, the exact one, rejects in 10 % where xmin is given.
+    """
+    for row in POWER["rows"]:
+        if row["data"].startswith("power law"):
+            error = np.sqrt(0.1 * 0.9 / row["trials"])
+            assert max(row["other law"].values()) < 0.12 + 3 * error, row
+            if row["xmin"] == "given":
+                assert abs(row["other law"]["TruncatedPareto"] - 0.1) < 3.5 * error, row
 
 
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])

@@ -58,9 +58,9 @@ def test_the_bulk_flag_tells_tails_from_bulk_edges(law, low, high):
 
 
 def test_bulk_edge_is_that_of_the_law_for_noise():
-    d = matrices(rmt.Gaussian(), 10, (400, 200))
+    d = matrices(rmt.Gaussian(), 60)
     edge = float(rmt.MarchenkoPastur(Q=2.0).lambda_plus)
-    assert float(jnp.mean(d.lambda_plus)) == pytest.approx(edge, rel=0.02)
+    assert float(jnp.mean(d.lambda_plus)) == pytest.approx(edge, rel=0.03)
 
 
 def test_no_spectrum_has_no_bulk():
@@ -70,10 +70,10 @@ def test_no_spectrum_has_no_bulk():
 
 
 def test_tails_have_a_clear_minimum_and_an_exponential_sometimes_none():
-    x = jnp.exp(jax.random.exponential(jax.random.key(3), (100, 200)) / 1.5)
+    x = jnp.exp(jax.random.exponential(jax.random.key(3), (50, 200)) / 1.5)
     assert float(jnp.mean(rmt.diagnose(x, mask=jnp.ones(x.shape, bool)).clear)) >= 0.95
-    assert float(jnp.mean(matrices(rmt.Pareto(1.0), 40).clear)) >= 0.95
-    light = 1 + jax.random.exponential(jax.random.key(4), (100, 1000))
+    assert float(jnp.mean(matrices(rmt.Pareto(1.0), 60).clear)) >= 0.95
+    light = 1 + jax.random.exponential(jax.random.key(4), (60, 1000))
     assert float(jnp.mean(rmt.diagnose(light, mask=jnp.ones(light.shape, bool)).clear)) <= 0.95
 
 

@@ -171,12 +171,20 @@ def test_many_candidates_are_drawn_by_their_outline():
     ks = np.asarray(0.01 + 0.3 * rng.random(n))
     ks[np.searchsorted(x, float(fit.xmin))] = float(fit.ks)
     scan = Scan(*map(jnp.asarray, (x, np.full(n, 2.5), ks, np.arange(n, 0, -1), np.arange(n) < n - 1)))
-    d = rmt.Diagnosis(fit, scan, *map(jnp.asarray, (True, np.nan, 0.0, False, 2.0)))
+    d = rmt.Diagnosis(fit, scan, True, *map(jnp.asarray, (True, np.nan, 0.0, False, 2.0)))
     fig = plots.diagnosis(x, d)
     drawn = panels(fig)["D"].lines[0].get_ydata()
     assert len(drawn) <= 1602
     assert (min(drawn), max(drawn)) == (ks.min(), ks[:-1].max())
     assert len(plots.svg(fig)) < 400_000
+
+
+def test_a_given_xmin_has_no_minimum_to_speak_of():
+    d = rmt.diagnose(PARETO, rmt.Clauset(xmin=2.0))
+    text = plots.svg(plots.diagnosis(PARETO, d))
+    assert not d.searched
+    assert "clear minimum" not in text
+    assert "second best" not in text
 
 
 def test_equal_pictures_have_equal_bytes():

@@ -37,7 +37,12 @@ def test_the_python_in_readme_runs():
     small = first.replace("(2000, 1000)", "(200, 100)")
     assert small != first
     names: dict = {}
-    exec(small + engine + second.replace(', store="alpha.zarr"', ", progress=False").replace("n_trials=50", "n_trials=2"), names)
+    exec(
+        small
+        + engine
+        + second.replace(', store="alpha.zarr"', ", progress=False").replace("n_trials=50", "n_trials=2"),
+        names,
+    )
     assert names["fit"].ok
     assert names["low"] < names["b"].fit.alpha < names["high"]
     assert len(names["table"]) == 6

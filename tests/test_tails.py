@@ -195,7 +195,9 @@ def test_float32_finds_the_same_xmin_on_spectra():
         W = rmt.IID(rmt.Pareto(mu)).sample(jax.random.key(4), (300, 150))
         x = np.asarray(rmt.spectrum(W).eigenvalues).astype(np.float32)
         fit32, fit64 = rmt.fit_tail(x), rmt.fit_tail(x.astype(float))
-        assert {getattr(fit32, name).dtype for name in ("alpha", "stderr", "xmin", "xmax", "ks")} == {np.dtype("float32")}
+        assert {getattr(fit32, name).dtype for name in ("alpha", "stderr", "xmin", "xmax", "ks")} == {
+            np.dtype("float32")
+        }
         assert float(fit32.xmin) == float(fit64.xmin)
         assert float(fit32.ks) == pytest.approx(float(fit64.ks), abs=2e-6)
 
@@ -238,7 +240,9 @@ def test_agrees_with_brute_force_on_ten_thousand_sets():
             else:  # only where two candidates are equal to the last digits of D
                 ambiguous += 1
                 tail = x[x >= fits.xmin[i]]
-                assert fits.alpha[i] == pytest.approx(1 + len(tail) / np.log1p((tail - tail.min()) / tail.min()).sum(), rel=1e-9)
+                assert fits.alpha[i] == pytest.approx(
+                    1 + len(tail) / np.log1p((tail - tail.min()) / tail.min()).sum(), rel=1e-9
+                )
                 assert abs(distance(x, fits.xmin[i], ks) - D) < 1e-11
     assert ambiguous < 1000  # integers and other ties
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
@@ -22,7 +21,7 @@ from rmt.errors import InputError
 from rmt.laws import Above
 from rmt.spectra import Spectrum
 from rmt.sweeps.progress import Progress
-from rmt.tails import Bootstrap, Clauset, Diagnosis, Hill, Method, Status, TailFit
+from rmt.tails import Bootstrap, Clauset, Diagnosis, Method, Status, TailFit
 
 Data = Spectrum | Any  # or an array
 
@@ -77,7 +76,7 @@ def find(name: str, data: Data, W: Any, wanted: Wanted) -> tuple[Findings, Diagn
     of_spectrum = isinstance(data, Spectrum)
     n = data.M if of_spectrum else len(data)
     with _threads(2) as pool:  # most of a short run is JAX compiling, which need not wait for its turn
-        diagnosing = pool.submit(_diagnosis, data, fit, method) if n <= LARGEST_SCAN or wanted.scan else None
+        diagnosing = pool.submit(rmt.diagnose, data, method) if n <= LARGEST_SCAN or wanted.scan else None
         comparing = pool.submit(_comparison, data, method) if wanted.compare else None
         resampling = _resampling(data, W, fit, wanted)
         diagnosis = diagnosing.result() if diagnosing else None
@@ -99,7 +98,7 @@ def find(name: str, data: Data, W: Any, wanted: Wanted) -> tuple[Findings, Diagn
         n_tail=int(fit.n_tail),
         status=status.name,
         remedy=None if status == Status.OK else status.remedy,
-        clear_minimum=bool(diagnosis.clear) if diagnosis and _searches(method) else None,
+        clear_minimum=bool(diagnosis.clear) if diagnosis and diagnosis.searched else None,
         lambda_plus=float(bulk.lambda_plus) if bulk else None,
         bulk_share=float(bulk.bulk_share) if bulk else None,
         in_bulk=bool(bulk.in_bulk) if bulk else None,
@@ -118,25 +117,6 @@ def _threads(count: int | None) -> Iterator[ThreadPoolExecutor]:
         yield pool
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _searches(method: Method) -> bool:
-    """Whether the method compares the D of several xmin."""
-    return not isinstance(method, Hill) and not (isinstance(method, Clauset) and isinstance(method.xmin, jax.Array))
-
-
-def _diagnosis(data: Data, fit: TailFit, method: Method) -> Diagnosis:
-    """The diagnosis of the fit; beside one that does not search, D is that of a search over every xmin."""
-    if _searches(method):
-        return rmt.diagnose(data, method)
-    around = Clauset(method.ks, None, method.xmax, method.min_tail) if isinstance(method, Clauset) else Clauset()
-    d = rmt.diagnose(data, around)
-    tail = np.asarray(data.eigenvalues if isinstance(data, Spectrum) else data)
-    tail = tail[tail >= fit.xmin]
-    share = jnp.asarray(np.mean(tail < d.lambda_plus) if tail.size else 0.0)
-    return dataclasses.replace(
-        d, fit=fit, bulk_share=share, in_bulk=share > 0.5, decades=jnp.log10(fit.xmax / fit.xmin)
-    )
 
 
 def _comparison(data: Data, method: Method) -> list[dict[str, Any]]:
@@ -201,13 +181,13 @@ def _floats(tree: Any) -> Any:
 def resampled(key: Key[Array, ""], data: Data, method: Method, count: int) -> Bootstrap:
     """`rmt.bootstrap` in chunks: one on each core, with a bar on a terminal if it takes long.
 
-    Every count shares the compiled program of a chunk. Chunk i has the key fold_in(key, i).
+    Every count shares the compiled program of a chunk, and gives what one call would.
     """
 
     def chunk(i: int) -> Bootstrap:
         if i:
             futures[0].result()  # which compiles the program for all
-        return jax.block_until_ready(rmt.bootstrap(jax.random.fold_in(key, i), data, method, CHUNK))
+        return jax.block_until_ready(rmt.bootstrap(key, data, method, CHUNK, first=i * CHUNK))
 
     futures = []
     with _threads(os.cpu_count()) as pool:

@@ -90,9 +90,11 @@ def _words(d: "Diagnosis", all_of_them: str) -> tuple[str, list[str]]:
     fitted += f"{int(fit.n_tail)} of {all_of_them} over {float(d.decades):.1f} decades"
     if np.isfinite(fit.alpha):
         fitted = f"{alpha_of(fit)}, {fitted}"
-    notes = [
-        "D has a clear minimum." if d.clear else "Caution, no clear minimum: D is as low at an xmin with another α."
-    ]
+    notes = []
+    if d.searched:
+        notes.append(
+            "D has a clear minimum." if d.clear else "Caution, no clear minimum: D is as low at an xmin with another α."
+        )
     if np.isfinite(d.lambda_plus):
         inside = f"{100 * float(d.bulk_share):.0f} % of the tail lies inside the Marchenko-Pastur bulk"
         notes.append(f"Caution, {inside}: this fits its edge, not a tail." if d.in_bulk else f"{inside}.")

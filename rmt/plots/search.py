@@ -69,7 +69,7 @@ def _marked(d: "Diagnosis") -> list[tuple[str, dict[str, Any], tuple[float, floa
     """Name, look and (xmin, alpha, D) of the fit and of the two lowest minima that are another xmin."""
     fit, scan = d.fit, d.scan
     marks = [(float(fit.xmin), float(fit.alpha), float(fit.ks))]
-    for i in minima(scan):
+    for i in minima(scan) if d.searched else []:
         if scan.xmin[i] != fit.xmin and len(marks) < 3:
             marks.append((float(scan.xmin[i]), float(scan.alpha[i]), float(scan.ks[i])))
     names = ("chosen", "second best", "runner-up")

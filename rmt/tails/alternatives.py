@@ -1,5 +1,6 @@
 """Laws to hold a power law against, fitted above the same xmin: log-normal, exponential, stretched exponential, truncated."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -12,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 from rmt import laws
 from rmt.laws.base import bisect
 from rmt.laws.gaussian import log_upper
-from rmt.tails.base import Method, Sample, Status, TailFit
+from rmt.tails.base import Method, Sample, Status, TailFit, total
 from rmt.tails.clauset import Clauset
 from rmt.tails.options import positive
 
@@ -36,7 +37,7 @@ class Tail(eqx.Module):
 
     def mean(self, value: Float[Array, " n"]) -> Float[Array, ""]:
         """Over the tail."""
-        return jnp.sum(jnp.where(self.inside, value, 0)) / self.n
+        return total(jnp.where(self.inside, value, 0)) / self.n
 
 
 class Fitted(eqx.Module):
@@ -155,11 +156,12 @@ class LogNormal(Alternative):
         square = mean**2 * (1 + spread)
         size = jnp.sqrt((a * mean) ** 2 + 4 * square)
         s = jnp.where(a > 0, (a * mean + size) / 2, 2 * square / (size - a * mean))
-        converged = at_bound | (converged & (s > 0))
+        converged = at_bound | (converged & (spread > _EQUAL**2))
         law = laws.LogNormal(jnp.log(tail.xmin) - a * s, jnp.where(converged, s, 1))
         return Fitted(laws.Above(law, tail.xmin), note(converged, at_bound))
 
 
+_EQUAL = 1e-13  # relative spread of u, from rounding alone: the likelihood of equal values has no maximum
 _FAR = 100.0
 _SPLIT = 5.0
 _LEVELS = 60
@@ -213,6 +215,7 @@ class StretchedExponential(Alternative):
         shape, converged = root(lambda shape: _profile(tail, largest, shape)[0], low, jnp.maximum(low, high))
         shape = jnp.where(at_bound, low, shape)
         log_rate = -_profile(tail, largest, shape)[1] / shape - jnp.log(tail.xmin)
+        converged &= largest - mean > _EQUAL * mean
         converged = (at_bound | converged) & (jnp.abs(log_rate) < 700)
         law = laws.Weibull(jnp.where(converged, shape, 1), jnp.exp(jnp.where(converged, log_rate, 0)))
         return Fitted(laws.Above(law, tail.xmin), note(converged, at_bound))
@@ -238,12 +241,12 @@ def _profile(tail: Tail, largest, shape):
     little = jnp.where(small, t, 0)
     # e^t - 1 - t e^t loses two digits a decade below t = 1
     curved = jnp.where(small, -scale * little**2 * jnp.polyval(jnp.array(_CURVED), little), power * (1 - t) - scale)
-    total = tail.mean(jnp.where(small, scale * jnp.expm1(little), power - scale))
-    return tail.mean(tail.log) + tail.mean(curved) / (shape * total), jnp.log(total) + shape * largest
+    mass = tail.mean(jnp.where(small, scale * jnp.expm1(little), power - scale))
+    return tail.mean(tail.log) + tail.mean(curved) / (shape * mass), jnp.log(mass) + shape * largest
 
 
 # (k + 1)/(k + 2)! for k = 13 ... 0: t^2 times this series is 1 + t e^t - e^t.
-_CURVED = tuple((k + 1) / float(jnp.prod(jnp.arange(1.0, k + 3))) for k in reversed(range(14)))
+_CURVED = tuple((k + 1) / math.factorial(k + 2) for k in reversed(range(14)))
 
 
 class TruncatedPareto(Clauset):
@@ -262,11 +265,15 @@ class TruncatedPareto(Clauset):
         end gives 2.8 (`tests/test_alternatives.py`).
     """
 
-    parameters: ClassVar[int] = 2
     nested: ClassVar[bool] = True
 
     def __init__(self, xmin=None, xmax="max"):
         super().__init__(xmin=xmin, xmax=xmax)
+
+    @property
+    def parameters(self) -> int:
+        """alpha, and xmax where it comes from the data."""
+        return 2 if isinstance(self.xmax, str) else 1
 
 
 def root(falling: Callable[[Array], Array], low, high) -> tuple[Float[Array, ""], Bool[Array, ""]]:

@@ -163,7 +163,9 @@ class Sample(eqx.Module):
 
     def without(self, count: Int[Array, ""]) -> "Sample":
         """The sample without its `count` largest values."""
-        return Sample(jnp.roll(self.x, count), jnp.roll(self.log_x, count), self.start, self.N).since(self.start + count)
+        return Sample(jnp.roll(self.x, count), jnp.roll(self.log_x, count), self.start, self.N).since(
+            self.start + count
+        )
 
     def since(self, start: Int[Array, ""]) -> "Sample":
         """The sample without the values in front of index `start`; one is left."""
@@ -181,6 +183,11 @@ class Sample(eqx.Module):
         return jnp.max(jnp.where(rank >= 0, gap, 0))
 
 
+def total(values: Float[Array, " n"]) -> Float[Array, ""]:
+    """Sum from the last value down, so that zeros in front, where padding is, change no bit of it."""
+    return jnp.cumsum(values[::-1])[-1]
+
+
 def log_ratio(a: Float[Array, "*n"], b: Float[Array, ""]) -> Float[Array, "*n"]:
     """ln(a / b) for positive a and b, with the digits in which they differ where they are close."""
     close = jnp.abs(a - b) < b / 2
@@ -193,6 +200,11 @@ class Method(eqx.Module):
     @abstractmethod
     def fit(self, sample: Sample) -> TailFit:
         """Fit a sample of at least MIN_POINTS values, not all equal. Its status is OK, a note, NO_CONVERGENCE or TOO_FEW."""
+
+    @property
+    def searches(self) -> bool:
+        """Whether xmin is the one of smallest D among several."""
+        return False
 
     def scan(self, sample: Sample) -> Scan:
         """Every candidate of a method that searches over xmin; the others have none."""

@@ -48,7 +48,19 @@ class Bootstrap(eqx.Module):
 
         Source: calibration by one second-level resample, "warp speed": Giacomini, Politis, White, Econometric Theory 29
             2013; Davidson & MacKinnon, Computational Statistics & Data Analysis 51 2007.
-        Accuracy: COVERAGE
+        Accuracy: coverage of the 95 % interval over 1,000 data sets with 500 resamples each, beside that of `TailFit.interval`,
+            which takes xmin as given; a standard error is 0.5 to 1 % (`tests/benchmarks/coverage.py`, replayed in part by
+            `tests/test_bootstrap.py`):
+
+                                                           n = 100         n = 1000
+                exact Pareto, alpha = 1.5                96.8   91.3     97.9   92.3
+                exact Pareto, alpha = 2.5                96.4   92.0     96.7   91.9
+                exact Pareto, alpha = 3.5                96.9   91.5     96.6   92.3
+                log-normal body, Pareto tail of 30 %     95.3   85.5     95.3   87.7
+                exponential body, Pareto tail of 30 %    95.2   85.3     96.5   90.3
+
+            For exact Pareto data all alpha are one case, since the fit is equivariant under x -> x^c: pooled, 96.7 and 97.1. It is
+            1.3 to 1.5 times as wide. For eigenvalues it does not hold: see `bootstrap_matrix`.
         """
         if not 0 < level < 1:
             raise ValueError(f"interval(level) needs 0 < level < 1, got {level}")
@@ -70,7 +82,8 @@ class Bootstrap(eqx.Module):
     def xmin_interval(self, level: float = 0.95) -> tuple[Float[Array, ""], Float[Array, ""]]:
         """The central `level` of the refits' xmin; from 0 if that reaches the smallest value, below which nothing is known.
 
-        Accuracy: COVERAGE_XMIN
+        Accuracy: of the same table, 98.5 to 100 % hold the true start of the tail where there is a body, and 66 to 72 % on exact
+            Pareto data, whose tail starts below all of them.
         """
         if not 0 < level < 1:
             raise ValueError(f"xmin_interval(level) needs 0 < level < 1, got {level}")
@@ -84,7 +97,9 @@ class Bootstrap(eqx.Module):
 
         They reject a power law at p <= 0.1. Its Monte-Carlo error is `p_stderr`.
 
-        Accuracy: PVALUE
+        Accuracy: conservative, since a resample's body offers the search fewer good xmin than data of the model do. Over the same
+            table a power law is rejected at p <= 0.1 in 5.8 to 9.4 % of data sets, and p is not uniform: its KS distance to
+            uniform is 0.08 to 0.17, where 0.043 would be the 5 % limit.
         """
         return _share(self.refits.ks >= self.fit.ks, self.refits.ks)
 
@@ -100,7 +115,8 @@ class Bootstrap(eqx.Module):
         It compares sqrt(n_tail) D, since D alone is larger where the resample's tail is shorter, and corrects the share of
         larger ones by the second-level resamples: the fast double bootstrap of Davidson & MacKinnon 2007.
 
-        Accuracy: PCALIBRATED
+        Accuracy: over the same table its KS distance to uniform is 0.024 to 0.063, within the 5 % limit of 0.043 in 6 of 10 cells;
+            p <= 0.1 in 11 to 14 % of data sets.
         """
 
         def statistic(f):
@@ -118,6 +134,7 @@ def bootstrap(
     method: Method | None = None,
     n_resamples: int = 1000,
     calibrate: bool = True,
+    first: int = 0,
 ) -> Bootstrap:
     """Refit resamples of *independent* data from the fitted model: intervals for alpha and xmin, and p-values.
 
@@ -133,6 +150,7 @@ def bootstrap(
         method: how to fit; `Clauset()` by default.
         n_resamples: number of resamples. 1,000 give the interval, 2,500 the p-value to two digits.
         calibrate: the second level.
+        first: number of the first resample. Resample number i depends on the key and i alone, so many can be drawn in parts.
 
     Returns:
         Bootstrap; NaN throughout where the data cannot be fitted.
@@ -147,13 +165,18 @@ def bootstrap(
         raise ValueError(f"bootstrap(n_resamples) needs a positive int, got {n_resamples!r}")
     if jnp.ndim(data.eigenvalues if isinstance(data, Spectrum) else data) != 1:
         raise ValueError("bootstrap needs one 1-D array or one Spectrum; use jax.lax.map for several")
-    return on_samples(_Resampling(jax.random.key_data(key), n_resamples, bool(calibrate)), data, method)
+    return on_samples(
+        _Resampling(jax.random.key_data(key), jnp.asarray(first, jnp.uint32), n_resamples, bool(calibrate)),
+        data,
+        method,
+    )
 
 
 class _Resampling(eqx.Module):
     """The work of `bootstrap` on one sample; a module, so that a key is an argument of the compiled program."""
 
     key_data: Array
+    first: Array
     n_resamples: int = eqx.field(static=True)
     calibrate: bool = eqx.field(static=True)
 
@@ -173,7 +196,7 @@ class _Resampling(eqx.Module):
         # Whole batches only: a remainder would be compiled once more.
         batches = -(-self.n_resamples * sample.x.size // _VALUES_AT_ONCE)
         size = -(-self.n_resamples // batches)
-        keys = jax.random.key_data(trial_keys(jax.random.wrap_key_data(self.key_data), 0, batches * size))
+        keys = jax.random.key_data(trial_keys(jax.random.wrap_key_data(self.key_data), self.first, batches * size))
         batch = jax.vmap(lambda k: rows(k, method, sample, fit))
         both = jax.lax.map(batch, keys.reshape(batches, size, *keys.shape[1:]))
         refits, second = jax.tree.map(lambda a: a.reshape(-1)[: self.n_resamples], both)

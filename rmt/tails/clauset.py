@@ -66,10 +66,15 @@ class Clauset(Method):
         if correction and xmax is not None:
             raise ValueError("Clauset(correction=True) is the correction of the untruncated estimate; leave out xmax")
 
+    @property
+    def searches(self) -> bool:
+        """Unless xmin is given."""
+        return self.xmin is None or isinstance(self.xmin, tuple)
+
     def fit(self, sample: Sample) -> TailFit:
         """The search, or the one fit above a given xmin."""
         sample, x_end = self._end(sample)
-        if self.xmin is not None and not isinstance(self.xmin, tuple):
+        if not self.searches:
             return self._above(sample, self.xmin.astype(sample.x.dtype), x_end)
         candidates = self._candidates(sample)
         b, total = exponents(sample, x_end)
@@ -86,7 +91,7 @@ class Clauset(Method):
 
     def scan(self, sample: Sample) -> Scan:
         """D and alpha at every candidate."""
-        if self.xmin is not None and not isinstance(self.xmin, tuple):
+        if not self.searches:
             raise ValueError("a scan needs a search: give Clauset xmin=None or (lo, hi)")
         sample, x_end = self._end(sample)
         b, total = exponents(sample, x_end)

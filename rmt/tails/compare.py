@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from rmt.spectra import Spectrum
 from rmt.tails.alternatives import Alternative, Exponential, LogNormal, StretchedExponential, TruncatedPareto
-from rmt.tails.base import Method, Sample, Status, TailFit, failed
+from rmt.tails.base import Method, Sample, Status, TailFit, failed, total
 from rmt.tails.clauset import Clauset
 from rmt.tails.exp_truncated import ExpTruncated
 from rmt.tails.fit import on_samples, refit
@@ -171,10 +171,10 @@ class _Comparing(eqx.Module):
             elif m.nested:
                 p_nested = erfc(jnp.sqrt(jnp.maximum(-R, 0)))
             bad = failed(fit.status)
-            numbers = jnp.stack([jnp.sum(terms), R, vuong, p_vuong, p_nested])
+            numbers = jnp.stack([total(terms), R, vuong, p_vuong, p_nested])
             rows.append(jnp.where(bad, jnp.nan, numbers))
             fits.append(fit)
-        loglik_power_law = jnp.where(failed(power_law.status), jnp.nan, jnp.sum(base))
+        loglik_power_law = jnp.where(failed(power_law.status), jnp.nan, total(base))
         loglik, R, vuong, p_vuong, p_nested = jnp.stack(rows, axis=-1)
         return Comparison(
             tuple(type(m).__name__ for m in self.methods),
@@ -200,8 +200,8 @@ def _terms(fit: TailFit, x: Float[Array, " n"], inside: Bool[Array, " n"]) -> Fl
 def _vuong(terms, inside) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
     """(R, R / (sqrt(n) s), p); where the two laws are one, 0, 0 and 1. A law that excludes a value has R = inf and p = 0."""
     n = jnp.maximum(jnp.sum(inside), 1)
-    R = jnp.sum(terms)
-    s = jnp.sqrt(jnp.sum(jnp.where(inside, terms - R / n, 0) ** 2) / n)
+    R = total(terms)
+    s = jnp.sqrt(total(jnp.where(inside, terms - R / n, 0) ** 2) / n)
     same = s == 0
     z = jnp.where(jnp.isinf(R), R, jnp.where(same, 0, R / jnp.where(same, 1, jnp.sqrt(n) * s)))
     return R, z, erfc(jnp.abs(z) / jnp.sqrt(2.0))
@@ -215,7 +215,7 @@ def truncation_p(sample: Sample, xmin: Float[Array, ""], inside: Bool[Array, " n
     excess = jnp.where(inside, sample.x.astype(float) / xmin - 1, 0)
     u = jnp.log1p(excess)
     m = jnp.maximum(jnp.sum(excess > 0), 1).astype(float)
-    g = jnp.max(u) / jnp.sum(u)
+    g = jnp.max(u) / total(u)
     j = jnp.arange(_TERMS, dtype=float)
     left = 1 - j * g
     there = (left > 0) & (j <= m)

@@ -23,7 +23,8 @@ class Diagnosis(eqx.Module):
 
     Attributes:
         fit: the fit.
-        scan: D(xmin) and alpha(xmin) at every candidate.
+        scan: D(xmin) and alpha(xmin) at every candidate; of `Clauset()`'s search where the method has none of its own.
+        searched: whether xmin comes from a search, so that `clear` means something.
         clear: whether D has a clear minimum: no other candidate has D <= 1.1 D(xmin) and an alpha that differs by more than
             three standard errors of a difference, (stderr^2 + stderr_i^2)^(1/2).
         lambda_plus: upper edge of the Marchenko-Pastur law of the same N and M whose median is that of the spectrum; NaN for
@@ -35,6 +36,7 @@ class Diagnosis(eqx.Module):
 
     fit: TailFit
     scan: Scan
+    searched: bool = eqx.field(static=True)
     clear: Bool[Array, "*batch"]
     lambda_plus: Float[Array, "*batch"]
     bulk_share: Float[Array, "*batch"]
@@ -60,7 +62,8 @@ def _scan(method, sample, status) -> Scan:
 
 def diagnose(data: Spectrum | Float[Array, "*batch n"], method: Method | None = None, mask=None) -> Diagnosis:
     """The fit and the scan of a search over xmin, and whether its minimum can be trusted; arguments as for `fit_tail`."""
-    fit, found = fit_tail(data, method, mask), scan(data, method, mask)
+    method = Clauset() if method is None else method
+    fit, found = fit_tail(data, method, mask), scan(data, _search_around(method), mask)
     error = (found.alpha - 1) / jnp.sqrt(found.n_tail)
     apart = jnp.abs(found.alpha - fit.alpha[..., None]) > _APART * jnp.hypot(error, fit.stderr[..., None])
     rival = found.candidate & (found.ks <= AS_GOOD * fit.ks[..., None]) & apart
@@ -70,7 +73,15 @@ def diagnose(data: Spectrum | Float[Array, "*batch n"], method: Method | None = 
     else:
         lambda_plus, bulk_share = jnp.full(fit.xmin.shape, jnp.nan), jnp.zeros(fit.xmin.shape)
     clear = fit.ok & ~jnp.any(rival, axis=-1)
-    return Diagnosis(fit, found, clear, lambda_plus, bulk_share, bulk_share > _IN_BULK, jnp.log10(fit.xmax / fit.xmin))
+    decades = jnp.log10(fit.xmax / fit.xmin)
+    return Diagnosis(fit, found, method.searches, clear, lambda_plus, bulk_share, bulk_share > _IN_BULK, decades)
+
+
+def _search_around(method: Method) -> Method:
+    """The method, or the search that is most like it."""
+    if method.searches:
+        return method
+    return Clauset(method.ks, None, method.xmax, method.min_tail) if isinstance(method, Clauset) else Clauset()
 
 
 def minima(scan: Scan) -> list[int]:

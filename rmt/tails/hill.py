@@ -76,7 +76,9 @@ class Hill(Method):
         tied = sample.x[index] == sample.x[jnp.minimum(index + 1, n - 1)]
         status = jnp.select([~enough, tied], [Status.TOO_FEW, Status.TIES_AT_XMIN], Status.OK)
         xmin = sample.x[index]
-        return TailFit(1 + b, b / jnp.sqrt(k.astype(b.dtype)), xmin, sample.x[-1], ks, n - index, status, PowerLaw(1 + b, xmin))
+        return TailFit(
+            1 + b, b / jnp.sqrt(k.astype(b.dtype)), xmin, sample.x[-1], ks, n - index, status, PowerLaw(1 + b, xmin)
+        )
 
     def _k(self, sample: Sample, count: Int[Array, ""]) -> Int[Array, ""]:
         if self.fraction is not None:

@@ -64,6 +64,11 @@ class WeightWatcher(Method):
     def __check_init__(self):
         check_choice("WeightWatcher(fix_fingers)", self.fix_fingers, (None, "clip_xmax", "xmin_peak"))
 
+    @property
+    def searches(self) -> bool:
+        """Always."""
+        return True
+
     def fit(self, sample: Sample) -> TailFit:
         """The fit of the chosen mode."""
         sample, enough = _kept(sample)

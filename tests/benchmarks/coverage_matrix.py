@@ -1,6 +1,6 @@
 """How often an interval for the alpha of a spectrum holds what the estimator gives on such matrices, in the median.
 
-    python tests/benchmarks/coverage_matrix.py                # 300 matrices a row; continues where it was stopped
+    python tests/benchmarks/coverage_matrix.py                # 200 matrices a row; continues where it was stopped
     python tests/benchmarks/coverage_matrix.py --trials 20    # a look
 
 Beside the bootstrap of replicated matrices stand the intervals that take eigenvalues for independent data: the one given
@@ -61,7 +61,7 @@ def measure(key, *, entries):
 def main() -> None:
     """Run the study and print it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, default=300)
+    parser.add_argument("--trials", type=int, default=200)
     parser.add_argument(
         "--store", default="results/coverage_matrix", help="stem of the folders that keep finished cells"
     )
