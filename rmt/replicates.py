@@ -32,7 +32,16 @@ class MatrixBootstrap(eqx.Module):
         It is an interval for what the estimator gives, in the median, on matrices of this shape from the ensemble. That is
         not mu/2 + 1, which the estimator itself can miss by a factor (`experiments/04_alpha_mu.py`).
 
-        Accuracy: MATRIX_COVERAGE
+        Accuracy: coverage of the 95 % interval, of the median alpha, for 200 matrices a row of 200 x 100 with 100 replicates each,
+            in percent with a standard error of 1 to 3; beside it the two intervals that take eigenvalues for independent data
+            (`tests/benchmarks/coverage_matrix.py`):
+
+                entries                  own entries  true law   rmt.bootstrap  given xmin
+                signed Pareto, mu = 1        94.0       92.5         95.5          87.0
+                signed Pareto, mu = 1.5      98.5       92.5         97.0          88.5
+                signed Pareto, mu = 3        96.0       95.5         89.0          78.5
+                Lomax, mu = 3                91.0       94.5         97.5          95.5
+                Gaussian                     89.0       88.0         84.0          73.5
         """
         _check_level(level)
         log = jnp.log(self.alpha - 1)

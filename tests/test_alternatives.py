@@ -110,7 +110,7 @@ def test_parameters_against_mpmath(method, name):
     got = numbers(fit)[: method.parameters]
     if method is rmt.StretchedExponential:
         got[1] = float(np.log(got[1]))
-    np.testing.assert_allclose(got, mp_maximum(method, got, x, xmin), rtol=1e-8)
+    np.testing.assert_allclose(got, mp_maximum(method, got, x, xmin), rtol=1e-10)
 
 
 def grid(method):

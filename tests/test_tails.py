@@ -420,7 +420,7 @@ def test_alpha_of_exact_pareto_data_is_recovered(pareto_fits):
 
 
 def test_the_interval_given_xmin_covers_less_than_it_says(pareto_fits):
-    """The docstring's 89 % at n = 200: selection of xmin is not in the interval."""
+    """Selection of xmin is not in the interval: 89 % at n = 200."""
     low, high = pareto_fits.interval(0.95)
     covered = np.mean((np.asarray(low) <= 2.5) & (np.asarray(high) >= 2.5))
     assert abs(covered - 0.89) < 3 * np.sqrt(0.89 * 0.11 / 600)
