@@ -156,7 +156,7 @@ def test_truth_and_stderr_from_its_own_draws(method):
     got, true = fits.law, TRUE[method]
     if isinstance(true, laws.Above):
         got, true = got.law, true.law
-    for value, truth in list(zip(jax.tree.leaves(got), jax.tree.leaves(true), strict=True))[: method.parameters]:
+    for value, truth in list(zip(jax.tree.leaves(got), jax.tree.leaves(true), strict=True))[: method().parameters]:
         value = np.asarray(value)
         # 4 standard errors of a median, and a bias of a tenth of the error of one estimate
         if value.std():

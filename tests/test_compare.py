@@ -141,8 +141,9 @@ def test_a_law_that_excludes_a_value_has_lost():
 def test_bad_data_are_a_status_not_a_number():
     bad = [(x, int(status)) for x, status in BAD.values() if len(x) == 20]
     good = np.random.default_rng(8).pareto(2.0, 20) + 1
-    c = rmt.compare(np.stack([*(x for x, _ in bad), good]), mask=np.ones((len(bad) + 1, 20), bool))
-    assert c.status.tolist()[:-1] == [[status] * 5 for _, status in bad]
+    rows, methods = np.stack([*(x for x, _ in bad), good]), (rmt.TruncatedPareto(), rmt.LogNormal())
+    c = rmt.compare(rows, methods, mask=np.ones(rows.shape, bool))
+    assert c.status.tolist()[:-1] == [[status] * 2 for _, status in bad]
     for number in (c.loglik, c.R, c.vuong, c.p_vuong, c.p_nested, c.loglik_power_law):
         assert np.isnan(np.asarray(number)[:-1]).all()
     assert np.isfinite(np.asarray(c.R)[-1]).all()
@@ -167,7 +168,7 @@ POWER = json.loads((ROOT / "tests" / "benchmarks" / "power.json").read_text())
 REPLAYED = ("power law, alpha = 2.5", "power law, alpha = 1.5", "log-normal, log_sd = 1", "exponential")
 
 
-@pytest.mark.parametrize("xmin", ["given", "searched"])
+@pytest.mark.parametrize("xmin", ["given", pytest.param("searched", marks=pytest.mark.slow)])
 def test_the_power_table_is_what_its_script_finds(xmin):
     """100 data sets of n = 300, other ones, against the rates of power.json; and no rate is far from the level on power laws."""
     laws = runpy.run_path(str(ROOT / "tests" / "benchmarks" / "power.py"))["LAWS"]
@@ -185,16 +186,24 @@ def test_the_power_table_is_what_its_script_finds(xmin):
 
 
 def test_exact_power_laws_are_rarely_mistaken():
-    """The negative control: at the 10 % level no test favours another law in more than 12 % of the study's power-law data.
+    """The negative control: at the 10 % level no test favours another law in more than 13 % of the study's power-law data.
 
-    Three standard errors are granted. The truncated law's test, the exact one, rejects in 10 % where xmin is given.
+    Two standard errors are granted. The truncated law's test, the exact one, rejects in 10 % where xmin is given.
     """
     for row in POWER["rows"]:
         if row["data"].startswith("power law"):
             error = np.sqrt(0.1 * 0.9 / row["trials"])
-            assert max(row["other law"].values()) < 0.12 + 3 * error, row
+            assert max(row["other law"].values()) < 0.13 + 2 * error, row
             if row["xmin"] == "given":
                 assert abs(row["other law"]["TruncatedPareto"] - 0.1) < 3.5 * error, row
+
+
+@pytest.mark.slow
+def test_the_cutoff_is_seen_too_often_near_alpha_one():
+    """The docstring's 18 % at alpha = 1.1, where no moment of order 0.1 exists."""
+    x = rmt.laws.PowerLaw(1.1).sample(jax.random.key(5), (2000, 200))
+    favoured = rmt.compare(x, (rmt.ExpTruncated(),), GIVEN, np.ones(x.shape, bool)).favoured()
+    assert abs(np.mean(np.asarray(favoured) == -1) - 0.18) < 4 * np.sqrt(0.18 * 0.82 / 2000)
 
 
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])
