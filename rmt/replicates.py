@@ -87,8 +87,10 @@ def bootstrap_matrix(
     fit = fit_tail(spectrum(W), method)
     ensemble = Resampled(W) if ensemble is None else ensemble
 
+    N, M = np.shape(W)
+
     def replicate(key):
-        one = fit_tail(spectrum(ensemble.sample(key, np.shape(W))), method)
+        one = fit_tail(spectrum(ensemble.sample(key, (N, M))), method)
         return {"alpha": one.alpha, "xmin": one.xmin}
 
     ds = sweep(replicate, {}, key=key, n_trials=n_resamples, store=store, progress=progress)

@@ -100,6 +100,7 @@ def test_scale_and_order_change_nothing(data, comparison):
             np.testing.assert_allclose(getattr(scaled, field), getattr(comparison, field), rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_batch_equals_loop():
     x = jnp.exp(jax.random.exponential(jax.random.key(3), (4, 200)) * jnp.linspace(0.2, 2, 4)[:, None])
     batch = jax.vmap(rmt.compare)(x)
@@ -168,6 +169,7 @@ POWER = json.loads((ROOT / "tests" / "benchmarks" / "power.json").read_text())
 REPLAYED = ("power law, alpha = 2.5", "power law, alpha = 1.5", "log-normal, log_sd = 1", "exponential")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("xmin", ["given", pytest.param("searched", marks=pytest.mark.slow)])
 def test_the_power_table_is_what_its_script_finds(xmin):
     """100 data sets of n = 300, other ones, against the rates of power.json; and no rate is far from the level on power laws."""

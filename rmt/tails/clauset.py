@@ -1,6 +1,6 @@
 """Clauset-Shalizi-Newman: maximum-likelihood alpha above the xmin whose fit is nearest in KS distance."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -49,7 +49,14 @@ class Clauset(Method):
     min_tail: int = eqx.field(default=2, static=True)
     correction: bool = eqx.field(default=False, static=True)
 
-    def __init__(self, ks="one-sided", xmin=None, xmax=None, min_tail=2, correction=False):
+    def __init__(
+        self,
+        ks: Literal["one-sided", "two-sided"] = "one-sided",
+        xmin: Any = None,
+        xmax: Any = None,
+        min_tail: int = 2,
+        correction: bool = False,
+    ):
         check_choice("Clauset(ks)", ks, ("one-sided", "two-sided"))
         self.ks = ks
         if isinstance(xmin, tuple | list):
@@ -58,9 +65,11 @@ class Clauset(Method):
             self.xmin = positive("Clauset(xmin=(lo, ...))", xmin[0]), positive("Clauset(xmin=(..., hi))", xmin[1])
         else:
             self.xmin = None if xmin is None else positive("Clauset(xmin)", xmin)
-        self.xmax = xmax if xmax is None or isinstance(xmax, str) else positive("Clauset(xmax)", xmax)
         if isinstance(xmax, str):
             check_choice("Clauset(xmax)", xmax, ("max",))
+            self.xmax = "max"
+        else:
+            self.xmax = None if xmax is None else positive("Clauset(xmax)", xmax)
         self.min_tail = check_tail("Clauset(min_tail)", min_tail)
         self.correction = bool(correction)
         if correction and xmax is not None:
@@ -74,7 +83,7 @@ class Clauset(Method):
     def fit(self, sample: Sample) -> TailFit:
         """The search, or the one fit above a given xmin."""
         sample, x_end = self._end(sample)
-        if not self.searches:
+        if self.xmin is not None and not isinstance(self.xmin, tuple):
             return self._above(sample, self.xmin.astype(sample.x.dtype), x_end)
         candidates = self._candidates(sample)
         b, total = exponents(sample, x_end)

@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
 from rmt.spectra import Spectrum
@@ -53,7 +54,7 @@ def on_samples(function: Callable[[Method, Sample, Any], Any], data, method: Met
     N = data.N if isinstance(data, Spectrum) else None
     x = data.eigenvalues if isinstance(data, Spectrum) else data
     x, mask, ascending = _checked(x, mask, N is not None)
-    if not isinstance(x, jax.core.Tracer) and not isinstance(mask, jax.core.Tracer):
+    if not isinstance(x, Tracer) and not isinstance(mask, Tracer):
         x, mask, ascending = _padded(x, mask)
     return _rows(function, x, mask, method, N, ascending)
 

@@ -1,6 +1,6 @@
 """The Hill estimator: alpha above the k-th largest value, with k given or chosen by a rule."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -38,7 +38,7 @@ class Hill(Method):
     fraction: float | None = eqx.field(default=None, static=True)
     xmin: Literal["median"] | None = eqx.field(default=None, static=True)
 
-    def __init__(self, k=None, fraction=None, xmin=None):
+    def __init__(self, k: Any = None, fraction: float | None = None, xmin: Literal["median"] | None = None):
         if sum(option is not None for option in (k, fraction, xmin)) > 1:
             raise ValueError(
                 f"Hill needs one of k, fraction and xmin, got k={k!r}, fraction={fraction!r}, xmin={xmin!r}"

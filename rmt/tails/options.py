@@ -1,7 +1,7 @@
 """Checks of the options of fitting methods: what was got, and what is needed."""
 
-import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 
@@ -26,6 +26,6 @@ def positive(name: str, value: object) -> Float[Array, ""]:
         raise ValueError(f"{name} needs a positive number, got {value!r}") from None
     if number.ndim:
         raise ValueError(f"{name} needs one number, got shape {number.shape}; use jax.vmap for several")
-    if not isinstance(number, jax.core.Tracer) and not (0 < float(number) < float("inf")):
+    if not isinstance(number, Tracer) and not (0 < float(number) < float("inf")):
         raise ValueError(f"{name} needs a positive number, got {float(number)}")
     return number
