@@ -51,8 +51,10 @@ class Hill(Method):
             raise ValueError(f"Hill(fraction) needs a share between 0 and 1, got {fraction!r}")
         if xmin is not None:
             check_choice("Hill(xmin)", xmin, ("median",))
-        by_rule = isinstance(k, str) or (k is None and fraction is None and xmin is None)
-        self.k = "guillou-hall" if by_rule else k
+        if isinstance(k, str) or (k is None and fraction is None and xmin is None):
+            self.k = "guillou-hall"
+        else:
+            self.k = k
         self.fraction = fraction
         self.xmin = xmin
 
