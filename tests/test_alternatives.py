@@ -132,6 +132,7 @@ def grid(method):
     return jax.vmap(lambda a, _: laws.Above(laws.Exponential(jnp.exp(a)), 1.0)), log_rate, log_rate
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_no_law_on_a_grid_is_likelier(method):
     """The maximum is the one of the whole range, at its ends too."""
@@ -147,6 +148,7 @@ def test_no_law_on_a_grid_is_likelier(method):
         assert got > best - 1e-9 * abs(best) - slack, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ALL)
 def test_truth_and_stderr_from_its_own_draws(method):
     n_sets = 200
