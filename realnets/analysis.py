@@ -16,6 +16,7 @@ from jaxtyping import Array
 
 from realnets.layers import Layer, Layers, Skipped
 from rmt import metrics
+from rmt.console import plain
 from rmt.spectra import Spectrum, spectrum
 from rmt.sweeps import one_blas_thread
 from rmt.sweeps.provenance import versions
@@ -175,12 +176,3 @@ def _report(row: Row, on_row: Callable[[Row], None]) -> Row:
 
 def _mean(rows: list[Row]) -> Row:
     return {"n": len(rows)} | {c: float(np.mean([row[c] for row in rows])) if rows else math.nan for c in AVERAGED}
-
-
-def plain(value: Any) -> Any:
-    """The value in JSON's terms."""
-    if isinstance(value, dict):
-        return {key: plain(v) for key, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -19,8 +19,9 @@ from jaxtyping import Array, Float, Key
 from scipy import stats
 
 import rmt
-from realnets.analysis import Analysis, Row, in_order, measure, plain
+from realnets.analysis import Analysis, Row, in_order, measure
 from realnets.layers import Layer, Layers
+from rmt.console import plain
 from rmt.keys import point_key, trial_keys
 from rmt.spectra import Spectrum, spectrum
 from rmt.tails import fit_tail

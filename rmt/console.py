@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import math
 import os
 import platform
 import sys
@@ -62,6 +63,15 @@ def run_app(app: Callable[[], Any]) -> None:
             sys.stderr.flush()
             os._exit(INTERRUPTED)
         raise SystemExit(code) from None
+
+
+def plain(value: Any) -> Any:
+    """The value in JSON's terms."""
+    if isinstance(value, dict):
+        return {name: plain(v) for name, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @contextlib.contextmanager

@@ -16,7 +16,8 @@ import numpy as np
 from jaxtyping import Array, Key
 
 import rmt
-from rmt.cli.findings import BOOTSTRAP, GIVEN_XMIN, LARGEST_SCAN, LEVEL, MATRIX_BOOTSTRAP, Findings, plain
+from rmt.cli.findings import BOOTSTRAP, GIVEN_XMIN, LARGEST_SCAN, LEVEL, MATRIX_BOOTSTRAP, Findings
+from rmt.console import plain
 from rmt.errors import InputError
 from rmt.laws import Above
 from rmt.spectra import Spectrum

@@ -1,9 +1,10 @@
 """Everything `rmt fit` finds out about one set of numbers: what it prints as JSON, and what its text is made from."""
 
 import json
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from rmt.console import plain
 
 LEVEL = 0.95
 GIVEN_XMIN, BOOTSTRAP, MATRIX_BOOTSTRAP = "given-xmin", "bootstrap", "matrix-bootstrap"
@@ -91,12 +92,3 @@ class Findings:
     def to_json(self) -> str:
         """One JSON object; non-finite numbers are null."""
         return json.dumps(plain(asdict(self)), allow_nan=False)
-
-
-def plain(value: Any) -> Any:
-    """The value in JSON's terms."""
-    if isinstance(value, dict):
-        return {name: plain(v) for name, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
