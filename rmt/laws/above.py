@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from rmt.laws.base import Law, capped, check_parameter, parameter
+from rmt.laws.base import Law, SurvivalLaw, capped, check_parameter, parameter
 
 
-class Above(Law):
+class Above(SurvivalLaw):
     """A law given x >= xmin: density pdf(x)/sf(xmin) and P(x > t) = sf(t)/sf(xmin) for t >= xmin.
 
     Works on logarithms, so xmin may be as far out as the law's logsf is accurate: any distance for the log-normal,
@@ -70,15 +70,6 @@ class Above(Law):
         inside = x >= self.xmin
         log_sf = self.law._logsf(jnp.where(inside, x, self.xmin)) - self.law._logsf(self.xmin)
         return jnp.where(inside, capped(log_sf, 0.0), 0.0)
-
-    def _sf(self, x: Array) -> Array:
-        return jnp.exp(self._logsf(x))
-
-    def _cdf(self, x: Array) -> Array:
-        return -jnp.expm1(self._logsf(x))
-
-    def _ppf(self, q: Array) -> Array:
-        return self._at_depth(-jnp.log1p(-q))
 
     def _quantile_above(self, log_p: Array) -> Array:
         return self._at_depth(-log_p)

@@ -118,6 +118,25 @@ class Law(eqx.Module):
         return implicit_above(self, x, log_p)
 
 
+class SurvivalLaw(Law):
+    """A law given by `_logsf` and its inverse `_quantile_above`: what its sf, cdf and ppf are then."""
+
+    @abstractmethod
+    def _logsf(self, x: Array) -> Array: ...
+
+    @abstractmethod
+    def _quantile_above(self, log_p: Array) -> Array: ...
+
+    def _sf(self, x: Array) -> Array:
+        return jnp.exp(self._logsf(x))
+
+    def _cdf(self, x: Array) -> Array:
+        return -jnp.expm1(self._logsf(x))
+
+    def _ppf(self, q: Array) -> Array:
+        return self._quantile_above(jnp.log1p(-q))
+
+
 # Both are compiled, so that a call outside jit costs one compilation a family of laws and a shape, and not one a step.
 
 

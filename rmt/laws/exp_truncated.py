@@ -9,10 +9,10 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
-from rmt.laws.base import Law, bisect, capped, check_parameter, implicit_above, log_mean_decay, parameter
+from rmt.laws.base import SurvivalLaw, bisect, capped, check_parameter, implicit_above, log_mean_decay, parameter
 
 
-class ExpTruncatedPowerLaw(Law):
+class ExpTruncatedPowerLaw(SurvivalLaw):
     """Power law with an exponential cutoff: density x^-alpha exp(-rate x)/Z for x >= xmin.
 
     Z = xmin^(1 - alpha) E_alpha(rate xmin), with the exponential integral E_p(z) = int_1^inf exp(-z t) t^-p dt of real
@@ -83,15 +83,6 @@ class ExpTruncatedPowerLaw(Law):
         above = log_scaled_integral(self.alpha, self.rate * moved)
         log_sf = capped(above - log_scaled_integral(self.alpha, self.rate * self.xmin) - cut, 0.0)
         return jnp.where(inside, log_sf, jnp.where(x < self.xmin, 0.0, -jnp.inf))
-
-    def _sf(self, x: Array) -> Array:
-        return jnp.exp(self._logsf(x))
-
-    def _cdf(self, x: Array) -> Array:
-        return -jnp.expm1(self._logsf(x))
-
-    def _ppf(self, q: Array) -> Array:
-        return self._quantile_above(jnp.log1p(-q))
 
     def _draw(self, key: Array, shape: tuple[int, ...]) -> Array:
         return self._quantile_above(-jax.random.exponential(key, shape, float))

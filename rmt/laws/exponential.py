@@ -5,10 +5,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rmt.laws.base import Law, check_parameter, parameter
+from rmt.laws.base import SurvivalLaw, check_parameter, parameter
 
 
-class Exponential(Law):
+class Exponential(SurvivalLaw):
     """Exponential: P(x > t) = exp(-rate t) for t >= 0, with density rate exp(-rate x).
 
     Args:
@@ -43,15 +43,6 @@ class Exponential(Law):
 
     def _logsf(self, x: Array) -> Array:
         return -self.rate * jnp.where(x >= 0, x, 0.0)
-
-    def _sf(self, x: Array) -> Array:
-        return jnp.exp(self._logsf(x))
-
-    def _cdf(self, x: Array) -> Array:
-        return -jnp.expm1(self._logsf(x))
-
-    def _ppf(self, q: Array) -> Array:
-        return self._quantile_above(jnp.log1p(-q))
 
     def _quantile_above(self, log_p: Array) -> Array:
         return -log_p / self.rate

@@ -6,10 +6,10 @@ import jax.numpy as jnp
 from jax.scipy.special import gammaln
 from jaxtyping import Array, Float
 
-from rmt.laws.base import Law, check_parameter, parameter
+from rmt.laws.base import SurvivalLaw, check_parameter, parameter
 
 
-class Weibull(Law):
+class Weibull(SurvivalLaw):
     """Weibull: P(x > t) = exp(-(rate t)^shape) for t >= 0; a stretched exponential for shape < 1.
 
     Args:
@@ -51,15 +51,6 @@ class Weibull(Law):
 
     def _logsf(self, x: Array) -> Array:
         return jnp.where(x > 0, -jnp.exp(self.shape * jnp.log(self.rate * jnp.where(x > 0, x, 1.0))), 0.0)
-
-    def _sf(self, x: Array) -> Array:
-        return jnp.exp(self._logsf(x))
-
-    def _cdf(self, x: Array) -> Array:
-        return -jnp.expm1(self._logsf(x))
-
-    def _ppf(self, q: Array) -> Array:
-        return self._quantile_above(jnp.log1p(-q))
 
     def _quantile_above(self, log_p: Array) -> Array:
         positive = log_p < 0
