@@ -80,7 +80,17 @@ class Spiked(Ensemble):
         return (self.base.sample(base_key, (N, M)) + spikes).astype(dtype)
 
 
-class Shuffled(Ensemble):
+class _OfEntries(Ensemble):
+    """What a given matrix's entries make."""
+
+    W: Float[Array, "N M"] = eqx.field(converter=jnp.asarray)
+
+    def __check_init__(self):
+        if self.W.ndim != 2:
+            raise ValueError(f"{type(self).__name__}(W) needs one 2-D matrix, got shape {self.W.shape}")
+
+
+class Shuffled(_OfEntries):
     """The entries of a given matrix in uniformly random order: same entries, no structure.
 
     Args:
@@ -90,12 +100,6 @@ class Shuffled(Ensemble):
         ValueError: W is not a matrix.
     """
 
-    W: Float[Array, "N M"] = eqx.field(converter=jnp.asarray)
-
-    def __check_init__(self):
-        if self.W.ndim != 2:
-            raise ValueError(f"Shuffled(W) needs one 2-D matrix, got shape {self.W.shape}")
-
     def sample(self, key: Key[Array, ""], shape: tuple[int, int], dtype: Any = float) -> Float[Array, "N M"]:
         """One matrix; `shape` must be that of W. See `Ensemble.sample`."""
         if check_shape(shape) != self.W.shape:
@@ -103,7 +107,7 @@ class Shuffled(Ensemble):
         return self.W.ravel()[_permutation(key, self.W.size)].reshape(self.W.shape).astype(dtype)
 
 
-class Resampled(Ensemble):
+class Resampled(_OfEntries):
     """Matrices whose entries are drawn, with replacement, from the entries of a given matrix.
 
     The bootstrap of iid entries: what W's own entries say of the law they came from, and nothing of their places.
@@ -114,12 +118,6 @@ class Resampled(Ensemble):
     Raises:
         ValueError: W is not a matrix.
     """
-
-    W: Float[Array, "N M"] = eqx.field(converter=jnp.asarray)
-
-    def __check_init__(self):
-        if self.W.ndim != 2:
-            raise ValueError(f"Resampled(W) needs one 2-D matrix, got shape {self.W.shape}")
 
     def sample(self, key: Key[Array, ""], shape: tuple[int, int], dtype: Any = float) -> Float[Array, "N M"]:
         """One matrix, of any shape. See `Ensemble.sample`."""
