@@ -11,6 +11,7 @@ from rmt.ensembles import Ensemble, Resampled
 from rmt.spectra import spectrum
 from rmt.sweeps import sweep
 from rmt.tails import Clauset, Method, TailFit, fit_tail
+from rmt.tails.options import check_level
 
 
 class MatrixBootstrap(eqx.Module):
@@ -43,14 +44,14 @@ class MatrixBootstrap(eqx.Module):
                 Lomax, mu = 3                91.0       94.5         97.5          95.5
                 Gaussian                     89.0       88.0         84.0          73.5
         """
-        _check_level(level)
+        check_level("interval", level)
         log = jnp.log(self.alpha - 1)
         c = jnp.nanquantile(jnp.abs(log - jnp.nanmedian(log)), level)
         return 1 + (self.fit.alpha - 1) * jnp.exp(-c), 1 + (self.fit.alpha - 1) * jnp.exp(c)
 
     def xmin_interval(self, level: float = 0.95) -> tuple[Float[Array, ""], Float[Array, ""]]:
         """The central `level` of the replicates' xmin."""
-        _check_level(level)
+        check_level("xmin_interval", level)
         return jnp.nanquantile(self.xmin, (1 - level) / 2), jnp.nanquantile(self.xmin, (1 + level) / 2)
 
 
@@ -95,8 +96,3 @@ def bootstrap_matrix(
 
     ds = sweep(replicate, {}, key=key, n_trials=n_resamples, store=store, progress=progress)
     return MatrixBootstrap(fit, jnp.asarray(ds.alpha.values), jnp.asarray(ds.xmin.values))
-
-
-def _check_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise ValueError(f"an interval needs 0 < level < 1, got {level}")

@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 from rmt import laws
 from rmt.laws.base import bisect
 from rmt.laws.gaussian import log_upper
-from rmt.tails.base import Method, Sample, Status, TailFit, total
+from rmt.tails.base import Method, Sample, Status, TailFit, graver, total
 from rmt.tails.clauset import Clauset
 from rmt.tails.options import positive
 
@@ -76,20 +76,12 @@ class Alternative(Method):
         fitted = self.above(tail)
         ks = sample.distance(sample.x.size - power.n_tail, fitted.law.cdf(sample.x))
         alpha, stderr, ks = (number.astype(sample.x.dtype) for number in (fitted.alpha, fitted.stderr, ks))
-        status = jnp.minimum(_last_if_ok(power.status), _last_if_ok(fitted.status)) % _LAST
+        status = graver(power.status, fitted.status)
         return TailFit(alpha, stderr, power.xmin, power.xmax, ks, power.n_tail, status, fitted.law)
 
     @abstractmethod
     def above(self, tail: Tail) -> Fitted:
         """The fit to a tail."""
-
-
-_LAST = 100
-
-
-def _last_if_ok(status):
-    """Status codes with OK behind all others, so that the smallest is the graver."""
-    return jnp.where(status == Status.OK, _LAST, status)
 
 
 def note(converged: Any, at_bound: Any) -> Int[Array, ""]:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from rmt.laws.base import Law
+from rmt.tails.options import check_level
 
 MIN_POINTS = 10
 """Fewer points than this are not fitted: with nine, the search over xmin ends on two or three of them."""
@@ -66,6 +67,12 @@ def failed(status):
     return (status > Status.OK) & (status <= Status.NO_CONVERGENCE)
 
 
+def graver(a, b):
+    """The graver of two status codes: the smaller, with OK behind all others."""
+    last = len(Status)
+    return jnp.minimum(jnp.where(a == Status.OK, last, a), jnp.where(b == Status.OK, last, b)) % last
+
+
 class TailFit(eqx.Module):
     """A law fitted to the values >= xmin; for a power law rho(x) ~ x^-alpha. Fields gain a batch axis under `vmap`.
 
@@ -102,8 +109,7 @@ class TailFit(eqx.Module):
             the interval that accounts for it, and its table. On a spectrum it covers 73 (noise) to 96 %: see
             `rmt.bootstrap_matrix`.
         """
-        if not 0 < level < 1:
-            raise ValueError(f"interval(level) needs 0 < level < 1, got {level}")
+        check_level("interval", level)
         z = jax.scipy.stats.norm.ppf(0.5 + level / 2)
         return self.alpha - z * self.stderr, self.alpha + z * self.stderr
 
@@ -146,8 +152,20 @@ class Sample(eqx.Module):
     @property
     def candidates(self) -> Bool[Array, " n"]:
         """The values xmin may take: each distinct one but the largest, at its first index."""
-        new = jnp.concatenate([jnp.ones(1, bool), self.x[1:] > self.x[:-1]])
-        return new & (self.x < self.x[-1]) & (jnp.arange(self.x.size) >= self.start)
+        return ~self.repeated & (self.x < self.x[-1]) & (jnp.arange(self.x.size) >= self.start)
+
+    @property
+    def repeated(self) -> Bool[Array, " n"]:
+        """Whether a value is that in front of it once more."""
+        again = jnp.concatenate([jnp.zeros(1, bool), self.x[1:] == self.x[:-1]])
+        return again & (jnp.arange(self.x.size) > self.start)
+
+    def at_edge(self, index: Int[Array, ""], candidates: Bool[Array, " n"]) -> Bool[Array, ""]:
+        """Whether an xmin is the first or the last candidate.
+
+        The smallest value of all is no edge: the power law then holds over all of the data.
+        """
+        return ((index == jnp.argmax(candidates)) & (index > self.start)) | (index == last_true(candidates))
 
     def log(self, value: Float[Array, ""]) -> Float[Array, ""]:
         """ln of a value, up to the constant of `log_x`."""
@@ -177,10 +195,18 @@ class Sample(eqx.Module):
         """D of a law whose cdf at every x is given, over the tail that begins at `index`."""
         n = self.x.size
         rank, n_tail = (jnp.arange(n) - index).astype(cdf.dtype), jnp.maximum(n - index, 1)
-        gap = jnp.abs(cdf - rank / n_tail)
-        if two_sided:
-            gap = jnp.maximum(gap, jnp.abs((rank + 1) / n_tail - cdf))
-        return jnp.max(jnp.where(rank >= 0, gap, 0))
+        return jnp.max(jnp.where(rank >= 0, ks_gap(cdf, rank, n_tail, two_sided), 0))
+
+
+def ks_gap(F, rank, n_tail, two_sided: bool):
+    """|F - rank/n_tail|, the value's own rank from 0; two-sided, or |(rank + 1)/n_tail - F| if that is more."""
+    gap = jnp.abs(F - rank / n_tail)
+    return jnp.maximum(gap, jnp.abs((rank + 1) / n_tail - F)) if two_sided else gap
+
+
+def last_true(flags: Bool[Array, " n"]) -> Int[Array, ""]:
+    """Index of the last True."""
+    return flags.size - 1 - jnp.argmax(flags[::-1])
 
 
 def total(values: Float[Array, " n"]) -> Float[Array, ""]:
@@ -207,7 +233,7 @@ class Method(eqx.Module):
         return False
 
     def scan(self, sample: Sample) -> Scan:
-        """Every candidate of a method that searches over xmin; the others have none."""
+        """Every candidate of a method that searches over xmin, whatever stands elsewhere; the others have none."""
         raise ValueError(
             f"{type(self).__name__} does not search over xmin; scan with rmt.Clauset() or rmt.WeightWatcher()"
         )

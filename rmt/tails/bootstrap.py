@@ -10,6 +10,7 @@ from rmt.spectra import Spectrum
 from rmt.tails.base import Method, Sample, TailFit, failed
 from rmt.tails.clauset import Clauset
 from rmt.tails.fit import on_samples, refit, row_by_row
+from rmt.tails.options import check_level
 
 _VALUES_AT_ONCE = 2**22
 
@@ -62,8 +63,7 @@ class Bootstrap(eqx.Module):
             For exact Pareto data all alpha are one case, since the fit is equivariant under x -> x^c: pooled, 96.7 and 97.1. It is
             1.3 to 1.5 times as wide. On the eigenvalues of a matrix it covers 84 to 97.5 %: see the table of `bootstrap_matrix`.
         """
-        if not 0 < level < 1:
-            raise ValueError(f"interval(level) needs 0 < level < 1, got {level}")
+        check_level("interval", level)
         logs = jnp.all(jnp.isnan(self.refits.alpha) | (self.refits.alpha > 1)) & (self.fit.alpha > 1)
         logs &= jnp.all(jnp.isnan(self.second.alpha) | (self.second.alpha > 1))
 
@@ -85,8 +85,7 @@ class Bootstrap(eqx.Module):
         Accuracy: of the same table, 98.5 to 100 % hold the true start of the tail where there is a body, and 66 to 72 % on exact
             Pareto data, whose tail starts below all of them.
         """
-        if not 0 < level < 1:
-            raise ValueError(f"xmin_interval(level) needs 0 < level < 1, got {level}")
+        check_level("xmin_interval", level)
         low = jnp.nanquantile(self.refits.xmin, (1 - level) / 2, method="lower")
         high = jnp.nanquantile(self.refits.xmin, (1 + level) / 2, method="higher")
         return jnp.where(low <= self.smallest, 0, low), high

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 
 from rmt.laws import PowerLaw
 from rmt.tails.base import Method, Sample, Scan, Status, TailFit
@@ -89,8 +89,7 @@ class Clauset(Method):
         b, total = exponents(sample, x_end)
         index, ks = search(sample.log_x, b, total, candidates, self.ks == "two-sided")
         found = jnp.any(candidates)
-        # The smallest value of all is no edge: the power law then holds over all of the data.
-        at_edge = ((index == jnp.argmax(candidates)) & (index > sample.start)) | (index == last_true(candidates))
+        at_edge = sample.at_edge(index, candidates)
         index = jnp.minimum(index, sample.x.size - 1)
         tied = sample.x[index] == sample.x[jnp.minimum(index + 1, sample.x.size - 1)]
         status = jnp.select(
@@ -105,9 +104,8 @@ class Clauset(Method):
         sample, x_end = self._end(sample)
         b, total = exponents(sample, x_end)
         candidate, n = self._candidates(sample), sample.x.size
-        nan = jnp.where(candidate, 0, jnp.nan)
         ks = every_distance(sample.log_x, b, total, self.ks == "two-sided")
-        return Scan(sample.x, 1 + b + nan, ks + nan, n - jnp.arange(n), candidate)
+        return Scan(sample.x, 1 + b, ks, n - jnp.arange(n), candidate)
 
     def _end(self, sample: Sample) -> tuple[Sample, Float[Array, ""] | None]:
         """The sample up to xmax, and xmax."""
@@ -172,8 +170,3 @@ def _exponent(mean, span):
         jnp.abs(b * span) < 1e-12, 1e-12 / span, b
     )  # at 0 the law is log-uniform, which needs another formula
     return jnp.where(spread, b, 0), jnp.where(spread, -jnp.expm1(-b * span), 1)
-
-
-def last_true(flags: Bool[Array, " n"]) -> Int[Array, ""]:
-    """Index of the last True."""
-    return flags.size - 1 - jnp.argmax(flags[::-1])

@@ -11,7 +11,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
 from rmt.spectra import Spectrum
-from rmt.tails.base import MIN_POINTS, Method, Sample, Status, TailFit, failed, log_ratio
+from rmt.tails.base import MIN_POINTS, Method, Sample, Status, TailFit, failed, graver, log_ratio
 from rmt.tails.clauset import Clauset
 
 
@@ -158,9 +158,8 @@ def _sample(
 def refit(method: Method, sample: Sample, status: Int[Array, ""] | int = Status.OK) -> TailFit:
     """The method's fit, with the graver of the data's status and its own, and with NaN for the numbers of a failure."""
     fit = method.fit(sample)
-    # A failure of either comes first, then a note of the data, then one of the method.
-    first = failed(status) | ((status == Status.RANK_COLLAPSE) & ~failed(fit.status))
-    status = jnp.where(first, status, fit.status).astype(int)
+    # Data that cannot be fitted were replaced by harmless numbers, of which the method's status says nothing.
+    status = jnp.where(failed(status), status, graver(status, fit.status)).astype(int)
 
     def erased(a):
         return jnp.where(failed(status), jnp.nan if jnp.issubdtype(a.dtype, jnp.floating) else 0, a)

@@ -18,6 +18,12 @@ def check_tail(name: str, value: int) -> int:
     return value
 
 
+def check_level(name: str, level: float) -> None:
+    """The confidence level of an interval."""
+    if not 0 < level < 1:
+        raise ValueError(f"{name}(level) needs 0 < level < 1, got {level}")
+
+
 def positive(name: str, value: object) -> Float[Array, ""]:
     """A positive finite number, or a traced one."""
     try:

@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from rmt.tails.base import ks_gap
+
 
 def search(
     log_x: Float[Array, " n"],
@@ -60,10 +62,7 @@ def gaps(log_x, b, total, two_sided: bool, i, j):
     y = b[i] * (log_x[j] - log_x[i])
     F = 1 - jnp.exp(-y) if total is None else -jnp.expm1(-y) / total[i]
     n_tail = (log_x.size - i).astype(F.dtype)
-    gap = jnp.abs(F - (j - i) / n_tail)
-    if two_sided:
-        gap = jnp.maximum(gap, jnp.abs((j - i + 1) / n_tail - F))
-    return jnp.where(j >= i, gap, 0)
+    return jnp.where(j >= i, ks_gap(F, j - i, n_tail, two_sided), 0)
 
 
 def _slack(dtype) -> float:

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from rmt.laws import PowerLaw
-from rmt.tails.base import MIN_POINTS, Method, Sample, Scan, Status, TailFit
-from rmt.tails.clauset import exponents, last_true
+from rmt.tails.base import MIN_POINTS, Method, Sample, Scan, Status, TailFit, last_true
+from rmt.tails.clauset import exponents
 from rmt.tails.options import check_choice
 from rmt.tails.search import every_distance, gaps, search
 
@@ -80,8 +80,7 @@ class WeightWatcher(Method):
         if self.fix_fingers == "xmin_peak":
             index, ks = _first_minimum_by_first_ranks(sample, b, candidates)
             enough &= jnp.any(candidates)
-        # The smallest value of all is no edge: the power law then holds over all of the data.
-        at_edge = ((index == jnp.argmax(candidates)) & (index > sample.start)) | (index == last_true(candidates))
+        at_edge = sample.at_edge(index, candidates)
         tied = jnp.sum(sample.x == sample.x[index]) > 1
         b, xmin, n_tail = b[index], sample.x[index], jnp.asarray(sample.x.size - index)
         status = jnp.select(
@@ -102,9 +101,8 @@ class WeightWatcher(Method):
             ks = _distances_by_first_ranks(sample, b)
         else:
             ks = every_distance(sample.log_x, b, None, False)
-        n, candidates = sample.x.size, candidates & enough
-        nan = jnp.where(candidates, 0, jnp.nan)
-        return Scan(sample.x, 1 + jnp.where(b > 0, b, jnp.inf) + nan, ks + nan, n - jnp.arange(n), candidates)
+        n = sample.x.size
+        return Scan(sample.x, 1 + jnp.where(b > 0, b, jnp.inf), ks, n - jnp.arange(n), candidates & enough)
 
     def _tails(self, sample: Sample) -> tuple[Float[Array, " n"], Bool[Array, " n"]]:
         """alpha_i - 1 for every start i, 0 for a tail of equal values; and which of them are candidates."""
@@ -136,7 +134,7 @@ def _tails_at_the_peak(sample: Sample) -> tuple[Float[Array, " n"], Bool[Array, 
     b, _ = exponents(sample)
     x, p = _unscaled(sample), _peak(sample)
     within = (jnp.arange(x.size) >= sample.start) & (x >= jnp.log10(0.95 * p)) & (x <= 1.5 * p)
-    return b, within & ~_repeated(sample) & (x < x[last_true(within)])
+    return b, within & ~sample.repeated & (x < x[last_true(within)])
 
 
 def _peak(sample: Sample) -> Float[Array, ""]:
@@ -146,12 +144,6 @@ def _peak(sample: Sample) -> Float[Array, ""]:
     first = jnp.maximum(jnp.searchsorted(above_first, edges), sample.start)
     counts = jnp.diff(first, append=sample.x.size)
     return _unscaled(sample)[sample.start] * jnp.exp(edges[jnp.argmax(counts)])
-
-
-def _repeated(sample: Sample) -> Bool[Array, " n"]:
-    """Whether a value is that in front of it once more."""
-    again = jnp.concatenate([jnp.zeros(1, bool), sample.x[1:] == sample.x[:-1]])
-    return again & (jnp.arange(sample.x.size) > sample.start)
 
 
 def _first_minimum(sample: Sample, b, candidates) -> tuple[Int[Array, ""], Float[Array, ""]]:
@@ -166,12 +158,12 @@ def _first_minimum_by_first_ranks(sample: Sample, b, candidates) -> tuple[Int[Ar
         return jnp.argmin(ks), jnp.min(ks)
 
     # Only repeated values have other ranks, and then it takes a pass over the data for each candidate.
-    return jax.lax.cond(jnp.any(_repeated(sample)), over_all, lambda: _first_minimum(sample, b, candidates))
+    return jax.lax.cond(jnp.any(sample.repeated), over_all, lambda: _first_minimum(sample, b, candidates))
 
 
 def _distances_by_first_ranks(sample: Sample, b: Float[Array, " n"], block: int = 64) -> Float[Array, " n"]:
     """D at every i where repeated values have the rank of the first of them, so that only that one counts."""
-    every, repeated = jnp.arange(sample.x.size), _repeated(sample)
+    every, repeated = jnp.arange(sample.x.size), sample.repeated
 
     def one(i):
         return jnp.max(jnp.where(repeated, 0, gaps(sample.log_x, b, None, False, i, every)))
