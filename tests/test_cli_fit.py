@@ -90,8 +90,8 @@ def test_json_holds_the_numbers_of_the_api(file, pareto):
     assert (row["lambda_plus"], row["bulk_share"], row["in_bulk"], row["remedy"], row["picture"]) == (None,) * 5
 
     b = rmt.bootstrap(jax.random.key(3), pareto, n_resamples=60)
-    numbers = [*b.interval(), *b.xmin_interval(), b.p_value, b.p_stderr, b.p_calibrated]
-    names = ("alpha_low", "alpha_high", "xmin_low", "xmin_high", "p_value", "p_stderr", "p_calibrated")
+    numbers = [*b.interval(), *b.xmin_interval(), b.p_value, b.p_stderr, b.p_scaled]
+    names = ("alpha_low", "alpha_high", "xmin_low", "xmin_high", "p_value", "p_stderr", "p_scaled")
     np.testing.assert_allclose([row[name] for name in names], np.array(numbers, float), rtol=1e-12)
     assert (row["interval"], row["n_resamples"], row["n_matrices"], row["n_failed"]) == ("bootstrap", 60, 0, 0)
 
@@ -223,7 +223,7 @@ def test_the_text_says_what_json_says(file):
         f"tail {row['n_tail']} of 300 values, {row['decades']:.1f} decades up to xmax = {row['xmax']:.4g}",
         f"D {row['ks']:.3g} one-sided",
         f"p {row['p_value']:.2g} +- {row['p_stderr']:.1g}",
-        f"power law: {row['p_calibrated']:.2g}",
+        f"{row['p_scaled']:.2g} of sqrt(n_tail) D",
         "status OK",
         "D has a clear minimum" if row["clear_minimum"] else "D has no clear minimum",
         f"power law alpha {row['alpha']:.3g}",
@@ -237,7 +237,7 @@ PLAIN = Findings(
     file="f", n=200, N=None, M=None, method="clauset", sides="one-sided", alpha=2.5, alpha_low=2.0, alpha_high=3.0,
     interval="bootstrap", stderr=0.1, xmin=1.0, xmin_low=0.0, xmin_high=2.0, xmax=9.0, decades=0.95, ks=0.02, n_tail=100,
     status="OK", remedy=None, clear_minimum=True, lambda_plus=None, bulk_share=None, in_bulk=None, p_value=None,
-    p_stderr=None, p_calibrated=None, n_resamples=50, n_matrices=0, n_failed=0, seed=0, comparison=None,
+    p_stderr=None, p_scaled=None, n_resamples=50, n_matrices=0, n_failed=0, seed=0, comparison=None,
 )  # fmt: skip
 
 
@@ -247,8 +247,8 @@ PLAIN = Findings(
         ({}, "95 % interval anything up to 2", False),
         ({"clear_minimum": False}, "D has no clear minimum", True),
         ({"clear_minimum": None, "n": 10**6}, "drawn with --picture PATH only", False),
-        ({"p_value": 0.05, "p_stderr": 0.01, "p_calibrated": 0.04}, "a power law is rejected", True),
-        ({"p_value": 0.5, "p_stderr": 0.01, "p_calibrated": None}, "a power law is not rejected", False),
+        ({"p_value": 0.05, "p_stderr": 0.01, "p_scaled": 0.04}, "a power law is rejected", True),
+        ({"p_value": 0.5, "p_stderr": 0.01, "p_scaled": None}, "a power law is not rejected", False),
         ({"status": "TIES_AT_XMIN", "remedy": "several"}, "TIES_AT_XMIN: several", True),
         ({"n_failed": 7}, "7 of 50 could not be fitted", True),
         ({"N": 400, "lambda_plus": 2.0, "bulk_share": 0.9, "in_bulk": True}, "90 % of the tail lies inside", True),

@@ -134,7 +134,7 @@ def _comparison(data: Data, method: Method) -> list[dict[str, Any]]:
 def _resampling(data: Data, W: Any, fit: TailFit, wanted: Wanted) -> dict[str, Any]:
     """The intervals and p-values."""
     key = jax.random.key(wanted.seed)
-    found: dict[str, Any] = dict.fromkeys(("xmin_low", "xmin_high", "p_value", "p_stderr", "p_calibrated"))
+    found: dict[str, Any] = dict.fromkeys(("xmin_low", "xmin_high", "p_value", "p_stderr", "p_scaled"))
     found |= {"interval": GIVEN_XMIN, "n_resamples": 0, "n_matrices": 0, "n_failed": 0}
     ends = None
     if wanted.n_resamples:
@@ -142,7 +142,7 @@ def _resampling(data: Data, W: Any, fit: TailFit, wanted: Wanted) -> dict[str, A
         *ends, p = _floats(_summary(b))
         found |= {"interval": BOOTSTRAP, "n_resamples": wanted.n_resamples, "n_failed": _count_nan(b.refits.alpha)}
         if wanted.p_value:
-            found |= dict(zip(("p_value", "p_stderr", "p_calibrated"), p, strict=True))
+            found |= dict(zip(("p_value", "p_stderr", "p_scaled"), p, strict=True))
     if W is not None:
         found["interval"], ends = GIVEN_XMIN, None
         if wanted.n_matrices:
@@ -167,7 +167,7 @@ def _count_nan(values: Any) -> int:
 
 @eqx.filter_jit
 def _summary(b: Bootstrap):
-    return b.interval(LEVEL), b.xmin_interval(LEVEL), (b.p_value, b.p_stderr, b.p_calibrated)
+    return b.interval(LEVEL), b.xmin_interval(LEVEL), (b.p_value, b.p_stderr, b.p_scaled)
 
 
 @eqx.filter_jit

@@ -46,7 +46,7 @@ class Findings:
         in_bulk: whether that is most of the tail.
         p_value: that of Clauset, Shalizi and Newman; p <= 0.1 rejects the power law.
         p_stderr: its Monte-Carlo error.
-        p_calibrated: one that is uniform under a power law.
+        p_scaled: that of sqrt(n_tail) D, which is uniform under a power law.
         n_resamples: number of resamples of the values.
         n_matrices: number of replicated matrices.
         n_failed: how many of both could not be fitted.
@@ -81,7 +81,7 @@ class Findings:
     in_bulk: bool | None
     p_value: float | None
     p_stderr: float | None
-    p_calibrated: float | None
+    p_scaled: float | None
     n_resamples: int
     n_matrices: int
     n_failed: int

@@ -66,8 +66,8 @@ def _p_value(f: Findings) -> Iterator[tuple[str, bool]]:
     rejected = f.p_value <= 0.1
     verdict = "at most 0.1: a power law is rejected" if rejected else "above 0.1: a power law is not rejected"
     notes = [f"+- {f.p_stderr:.1g}, of Clauset, Shalizi and Newman; {verdict}"]
-    if f.p_calibrated is not None:
-        notes.append(f"calibrated, so that it is uniform under a power law: {f.p_calibrated:.2g}")
+    if f.p_scaled is not None:
+        notes.append(f"{f.p_scaled:.2g} of sqrt(n_tail) D, which is uniform under a power law as the first is not")
     if f.N is not None:
         notes.append("both as if the eigenvalues were independent, which they are not")
     yield from _entry("p", f"{f.p_value:.2g}", *notes, flagged=rejected)

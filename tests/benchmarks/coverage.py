@@ -4,7 +4,8 @@
     python tests/benchmarks/coverage.py --trials 50      # a look
 
 The data are exact Pareto, and a body below 1 (log-normal or exponential, cut there) with a Pareto tail of 30 % of the values
-above 1: for these the model "power law above the true xmin" is exact. Writes coverage.json beside this file, which the
+above 1: for these the model "power law above the true xmin" is exact. The controls have no power law: how often is one
+rejected at p <= 0.1? Writes coverage.json beside this file, which the
 docstrings of `rmt.tails.bootstrap` quote.
 """
 
@@ -29,6 +30,7 @@ SAMPLES = {
     "exponential body, alpha = 3": 3.0,
 }
 TAIL_SHARE = 0.3
+CONTROLS = {"log-normal": rmt.laws.LogNormal(0.0, 0.5), "exponential": rmt.laws.Exponential(1.0)}
 
 
 def sample(key, data: str, n: int):
@@ -56,8 +58,29 @@ def measure(key, *, data, n):
         "width": high - low,
         "width_given_xmin": given_xmin[1] - given_xmin[0],
         "p_value": result.p_value,
-        "p_calibrated": result.p_calibrated,
+        "p_scaled": result.p_scaled,
     }
+
+
+def measure_control(key, *, data, n):
+    sample_key, bootstrap_key = jax.random.split(key)
+    x = CONTROLS[data].sample(sample_key, (n,))
+    result = rmt.bootstrap(bootstrap_key, x, rmt.Clauset(), N_RESAMPLES, calibrate=False)
+    return {"p_value": result.p_value, "p_scaled": result.p_scaled, "n_tail": result.fit.n_tail}
+
+
+def rejections(ds) -> list[dict]:
+    """Of each control, how often p <= 0.1, and the median length of the tail."""
+    return [
+        {
+            "data": str(data),
+            "n": int(n),
+            **{p: _proportion(ds.sel(data=data, n=n)[p].values <= 0.1) for p in ("p_value", "p_scaled")},
+            "n_tail": int(np.median(ds.sel(data=data, n=n).n_tail)),
+        }
+        for data in ds.data.values
+        for n in ds.n.values
+    ]
 
 
 def summary(ds) -> list[dict]:
@@ -69,7 +92,7 @@ def summary(ds) -> list[dict]:
             row = {"data": str(data), "n": int(n), "trials": int(cell.sizes["trial"])}
             for name in ("covered", "covered_given_xmin", "covered_xmin"):
                 row[name] = _proportion(cell[name].values > 0)
-            for name in ("p_value", "p_calibrated"):
+            for name in ("p_value", "p_scaled"):
                 p = cell[name].values
                 row[name] = {
                     "p <= 0.1": _proportion(p <= 0.1),
@@ -95,8 +118,13 @@ def main() -> None:
     grid = {"data": list(SAMPLES), "n": [100, 1000]}
     ds = rmt.sweep(measure, grid, key=jax.random.key(2026), n_trials=options.trials, store=options.store)
     rows = summary(ds)
-    options.out.write_text(json.dumps({"n_resamples": N_RESAMPLES, "rows": rows}, indent=1) + "\n")
-    for row in rows:
+    grid["data"] = list(CONTROLS)
+    key = jax.random.key(2027)
+    store = Path(options.store).with_suffix(".controls.zarr")
+    controls = rejections(rmt.sweep(measure_control, grid, key=key, n_trials=options.trials, store=store))
+    found = {"n_resamples": N_RESAMPLES, "rows": rows, "controls": controls}
+    options.out.write_text(json.dumps(found, indent=1) + "\n")
+    for row in rows + controls:
         print(
             f"{row['data']:28} n = {row['n']:<5}",
             *(f"{k} {v}" for k, v in row.items() if k not in ("data", "n")),
