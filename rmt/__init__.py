@@ -18,7 +18,19 @@ jax.config.update("jax_enable_x64", True)
 from rmt import laws as laws
 from rmt import metrics as metrics
 from rmt import spikes as spikes
-from rmt.ensembles import IID, Ensemble, Resampled, Shuffled, Spiked
+from rmt.ensembles import (
+    HTMP,
+    IID,
+    Correlated,
+    Correlation,
+    Ensemble,
+    Resampled,
+    Shuffled,
+    Spiked,
+    SpikedCovariance,
+    Toeplitz,
+    Wishart,
+)
 from rmt.errors import InputError
 from rmt.laws import (
     Centred,
@@ -71,12 +83,15 @@ _LAZY = {
 }
 
 __all__ = [
+    "HTMP",
     "IID",
     "Bootstrap",
     "Centred",
     "Claim",
     "Clauset",
     "Comparison",
+    "Correlated",
+    "Correlation",
     "Diagnosis",
     "Ensemble",
     "ExpTruncated",
@@ -97,14 +112,17 @@ __all__ = [
     "Size",
     "Spectrum",
     "Spiked",
+    "SpikedCovariance",
     "Status",
     "StretchedExponential",
     "StudentT",
     "TailFit",
+    "Toeplitz",
     "TracyWidom",
     "TruncatedPareto",
     "Verdict",
     "WeightWatcher",
+    "Wishart",
     "bootstrap",
     "bootstrap_matrix",
     "compare",
