@@ -30,6 +30,7 @@ from rmt.plots.figures import log_ticks as log_ticks
 from rmt.plots.figures import styled as styled
 from rmt.plots.figures import svg as svg
 from rmt.plots.figures import ticks_at as ticks_at
+from rmt.plots.gallery import beside_law as beside_law
 from rmt.plots.search import scan_alpha as scan_alpha
 from rmt.plots.search import scan_distance as scan_distance
 from rmt.plots.series import band as band

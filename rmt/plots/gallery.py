@@ -1,0 +1,72 @@
+"""A law and samples of it on one picture: the density where most values are, and the tail as far as they reach."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
+
+from rmt.plots.densities import DRAWN, bars, dots, values_of
+from rmt.plots.figures import LabFigure, figure, legend, log_axes, styled
+from rmt.plots.series import curve
+
+_MIDDLE = (0.01, 0.99)  # quantiles between which the density is drawn
+_POINTS = 60
+
+
+def beside_law(samples: ArrayLike, law: Any, name: str = "", absolute: bool = False) -> LabFigure:
+    """Two panels: the histogram of the samples under the law's density, and P(x > t) of both.
+
+    Args:
+        samples: values of any shape, pooled; non-finite ones are left out.
+        law: an `rmt.Law`, or anything with `pdf`, `sf` and `tail_index`; with `abs_sf` if `absolute`.
+        name: title of the first panel.
+        absolute: the tail is that of |w|, for entries of either sign.
+
+    Raises:
+        ValueError: there is no finite sample.
+    """
+    fig, [[left, right]] = figure(1, 2, titles=(name, "tail"))
+    x = values_of(samples)
+    middle_density(left, x, law)
+    upper_tail(right, np.sort(np.abs(x)) if absolute else x, law, absolute)
+    legend(fig)
+    return fig
+
+
+@styled
+def middle_density(ax: Axes, samples: ArrayLike, law: Any) -> Axes:
+    """Histogram of the middle 98 % of the samples, as a share of all of them, under the density of the law."""
+    x = values_of(samples)
+    low, high = np.quantile(x, _MIDDLE)
+    inside = x[(x >= low) & (x <= high)]
+    count, edges = np.histogram(inside, bins=int(np.clip(2 * np.cbrt(x.size), 10, 80)))
+    density = count / (x.size * np.diff(edges))
+    bars(ax, density, edges, "samples")
+    grid = np.linspace(edges[0], edges[-1], DRAWN)
+    pdf = np.asarray(law.pdf(grid), float)
+    top = density.max()
+    seen = np.isfinite(pdf) & (pdf <= 3 * top)  # some densities diverge at their edge
+    curve(ax, grid, np.where(seen, pdf, np.nan), "law")
+    top = max(top, min(np.max(pdf, initial=0.0, where=seen), 1.5 * top))
+    ax.set(xlabel="x", ylabel="density", ylim=(0, 1.06 * top))
+    return ax
+
+
+@styled
+def upper_tail(ax: Axes, samples: ArrayLike, law: Any, absolute: bool = False) -> Axes:
+    """Share of the samples above t, at ranks that fall by equal ratios, and that of the law; both axes log for a power law."""
+    x = values_of(samples)[::-1]
+    rank = np.unique(np.geomspace(1, x.size, _POINTS).round().astype(int))
+    power = bool(np.isfinite(law.tail_index)) and x[rank[-1] - 1] >= 0
+    if power:
+        rank = rank[x[rank - 1] > 0]
+    log_axes(ax, "xy" if power else "y")
+    # The k-th largest of n stands for the quantile k/(n + 1).
+    ax.plot(x[rank - 1], rank / (x.size + 1), **dots(ax), label="samples")
+    ends = x[rank[-1] - 1], x[0]
+    grid = np.geomspace(*ends, DRAWN) if power else np.linspace(*ends, DRAWN)
+    sf = np.asarray((law.abs_sf if absolute else law.sf)(grid), float)
+    curve(ax, grid, np.where(sf > 0, sf, np.nan), "law")
+    ax.set(xlabel="t", ylabel="P(|x| > t)" if absolute else "P(x > t)", ylim=(0.3 / x.size, 1.5))
+    return ax
