@@ -291,6 +291,58 @@ def test_tail_keeps_its_relative_accuracy(name):
 
 
 @every_twin
+def test_tail_of_the_size_keeps_its_relative_accuracy(name):
+    law, twin, far = CASES[name]
+    rtol = 1e-8 if isinstance(law, rmt.MarchenkoPastur) else 1e-12
+    t = np.resize((*np.asarray(law.abs_isf(np.array([0.7, 0.1]))), *far), QUANTILES.shape)
+    both = twin.sf(t) + (0 if law.ppf(0.0) >= 0 else twin.cdf(-t))
+    np.testing.assert_allclose(law.abs_sf(t), both, rtol=rtol)
+    np.testing.assert_array_equal(law.abs_sf(-t), 1)
+
+
+@jax.jit
+def size(law: rmt.Law, p: jax.Array) -> tuple[jax.Array, ...]:
+    """t = abs_isf(p), P(|w| > t), its derivative times that of abs_isf, and both ends and what has no answer."""
+    t, slope = jax.jvp(law.abs_isf, (p,), (jnp.ones_like(p),))
+    return t, law.abs_sf(t), slope * (law.pdf(t) + law.pdf(-t)), law.abs_isf(jnp.array([0.0, 1.0, -0.1, 1.1, jnp.nan]))
+
+
+@every_law
+def test_size_exceeded_with_a_given_probability(name):
+    law = CASES[name].law
+    bounded = law.ppf(1.0) < np.inf  # the digits of t end where those of sf(t) would begin
+    p = jnp.geomspace(1e-6 if bounded else 1e-40, 0.9, QUANTILES.size)
+    t, back, slope, ends = size(law, p)
+    np.testing.assert_allclose(back, p, rtol=1e-9)
+    np.testing.assert_allclose(slope, -1, rtol=1e-6)
+    np.testing.assert_allclose(ends[0], max(law.ppf(1.0), -law.ppf(0.0)))
+    np.testing.assert_allclose(law.abs_sf(ends[1]), 1, rtol=1e-14)
+    assert ends[1] < t[-1]
+    assert np.isnan(ends[2:]).all()
+
+
+@every_law
+def test_tail_constant_is_where_the_tail_goes(name):
+    law = CASES[name].law
+    mu, constant = law.tail_index, law.tail_constant
+    if mu == np.inf or isinstance(law, Above):
+        assert np.isnan(constant)
+    else:
+        log_t = min(140.0, 600 / mu)
+        np.testing.assert_allclose(mu * log_t + np.log(law.abs_sf(np.exp(log_t))), np.log(constant), atol=1e-8)
+
+
+def test_student_beyond_where_the_square_overflows():
+    t = np.array([1e-150, 1e-9, 1e7, 1e9, 1e100, 1e250])
+    for df in (0.3, 0.7):
+        with mpmath.workdps(30):
+            upper = [
+                mpmath.betainc(df / mpmath.mpf(2), 0.5, 0, df / (df + mpmath.mpf(v) ** 2), regularized=True) for v in t
+            ]
+        np.testing.assert_allclose(rmt.StudentT(df).abs_sf(t), np.array(upper, float), rtol=1e-12)
+
+
+@every_twin
 def test_mean_and_variance_agree_with_the_twin(name):
     law, twin, _ = CASES[name]
     mean, var = NO_MOMENTS.get(name) or (twin.mean(), twin.var())

@@ -80,6 +80,7 @@ def test_pieces_join_smoothly(beta):
     joints = np.arange(-8.0, 13.0, 2.0)
     for function in (law.logpdf, lambda s: jnp.log(law.cdf(s)), lambda s: jnp.log(law.sf(s))):
         np.testing.assert_allclose(function(joints - 1e-12), function(joints + 1e-12), rtol=1e-9, atol=1e-10)
+    np.testing.assert_allclose(law.cdf(np.array([-1e-300, -1e-17, 0, 1e-17])), law.cdf(0.0), rtol=1e-14)
     np.testing.assert_allclose(jnp.log(law.cdf(-10 - 1e-12)), jnp.log(law.cdf(-10 + 1e-12)), rtol=1e-12)
     np.testing.assert_allclose(law.pdf(-10 - 1e-12), law.pdf(-10 + 1e-12), rtol=1e-2)
 

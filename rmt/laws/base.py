@@ -70,10 +70,27 @@ class Law(eqx.Module):
         p = jnp.asarray(p, float)
         return _evaluate(self, "_isf", jnp.where((p >= 0) & (p <= 1), p, jnp.nan))
 
+    def abs_sf(self, t: ArrayLike) -> Float[Array, "*batch"]:
+        """P(|w| > t) = sf(t) + P(w < -t), exact in relative terms however small; 1 for t < 0."""
+        return _evaluate(self, "_abs_sf", jnp.asarray(t, float))
+
+    def abs_isf(self, p: ArrayLike) -> Float[Array, "*batch"]:
+        """inf{t >= 0: P(|w| > t) <= p}, at p = 1 the smallest |w|; NaN for p outside [0, 1].
+
+        The largest of N M entries is of the size b = abs_isf(1/(N M)), (N M)^(1/mu) for the unit Pareto law.
+        """
+        p = jnp.asarray(p, float)
+        return _evaluate(self, "_abs_isf", jnp.where((p >= 0) & (p <= 1), p, jnp.nan))
+
     @property
     def tail_index(self) -> Float[Array, ""]:
         """mu of P(|w| > t) ~ t^-mu; inf when every moment exists."""
         return jnp.asarray(jnp.inf)
+
+    @property
+    def tail_constant(self) -> Float[Array, ""]:
+        """k = lim t^mu P(|w| > t) for mu the tail index; NaN where that is inf, or no constant is known."""
+        return jnp.asarray(jnp.nan)
 
     @property
     @abstractmethod
@@ -103,11 +120,31 @@ class Law(eqx.Module):
 
     def _logsf(self, x: Array) -> Array:
         """As deep as `_sf`, which is to say to about -700, unless a law knows better."""
-        sf = self._sf(x)
-        return jnp.where(sf > 0, jnp.log(jnp.where(sf > 0, sf, 1.0)), -jnp.inf)
+        return log_or_never(self._sf(x))
 
     def _isf(self, p: Array) -> Array:
         return self._quantile_above(jnp.log(p))
+
+    def _abs_sf(self, t: Array) -> Array:
+        size = jnp.maximum(t, 0.0)
+        return jnp.where(t < 0, 1.0, self._sf(size) + self._cdf(-size))
+
+    def _log_abs_sf(self, t: Array) -> Array:
+        return log_or_never(self._abs_sf(t))
+
+    def _abs_isf(self, p: Array) -> Array:
+        return self._abs_quantile(jnp.log(p))
+
+    def _abs_quantile(self, log_p: Array) -> Array:
+        """The t with log P(|w| > t) = log_p <= 0. By bisection in asinh(t) unless a law knows better."""
+        largest = jnp.maximum(self._ppf(jnp.ones_like(log_p)), -self._ppf(jnp.zeros_like(log_p)))
+
+        def low_enough(u: Array) -> Array:
+            log_sf = self._log_abs_sf(jnp.sinh(u))
+            return jnp.where((log_sf <= log_p) & (log_sf < 0), 1.0, -1.0)
+
+        t = jnp.sinh(bisect(low_enough, jnp.zeros_like(log_p), jnp.full_like(log_p, jnp.arcsinh(1e300))))
+        return implicit_size(self, jnp.where(log_p == -jnp.inf, largest, t), log_p)
 
     def _quantile_above(self, log_p: Array) -> Array:
         """The x with logsf(x) = log_p <= 0: `ppf` for the upper tail. By bisection in asinh(x) unless a law knows better."""
@@ -135,6 +172,58 @@ class SurvivalLaw(Law):
 
     def _ppf(self, q: Array) -> Array:
         return self._quantile_above(jnp.log1p(-q))
+
+
+class PositiveLaw(Law):
+    """A law on w >= 0, where |w| is w."""
+
+    def _abs_sf(self, t: Array) -> Array:
+        return jnp.where(t < 0, 1.0, self._sf(jnp.maximum(t, 0.0)))
+
+    def _log_abs_sf(self, t: Array) -> Array:
+        return self._logsf(t)
+
+    def _abs_quantile(self, log_p: Array) -> Array:
+        return self._quantile_above(log_p)
+
+
+class SymmetricLaw(Law):
+    """A law with w and -w alike, given by `_log_abs_sf` on t >= 0 and its inverse `_abs_quantile`: what the rest is then."""
+
+    @abstractmethod
+    def _log_abs_sf(self, t: Array) -> Array: ...
+
+    @abstractmethod
+    def _abs_quantile(self, log_p: Array) -> Array: ...
+
+    def _abs_sf(self, t: Array) -> Array:
+        return jnp.where(t < 0, 1.0, jnp.exp(self._log_abs_sf(jnp.maximum(t, 0.0))))
+
+    def _cdf(self, x: Array) -> Array:
+        return self._sf(-x)
+
+    def _sf(self, x: Array) -> Array:
+        half = jnp.exp(self._log_abs_sf(_size(x))) / 2
+        return jnp.where(x < 0, 1 - half, half)
+
+    def _logsf(self, x: Array) -> Array:
+        log_size = self._log_abs_sf(_size(x))
+        return jnp.where(x < 0, jnp.log1p(-jnp.exp(log_size) / 2), log_size - jnp.log(2.0))
+
+    def _ppf(self, q: Array) -> Array:
+        size = self._abs_quantile(jnp.log(2 * jnp.minimum(q, 1 - q)))
+        return jnp.where(q > 0.5, size, -size)
+
+    def _quantile_above(self, log_p: Array) -> Array:
+        upper = log_p < -jnp.log(2.0)
+        lower = jnp.log(-jnp.expm1(jnp.where(upper, -1.0, log_p)))
+        size = self._abs_quantile(jnp.minimum(jnp.where(upper, log_p, lower) + jnp.log(2.0), 0.0))
+        return jnp.where(upper, size, -size)
+
+
+def _size(x: Array) -> Array:
+    """|x|, with the derivative 1 at 0, where `_sf` above takes the upper half."""
+    return jnp.where(x < 0, -x, x)
 
 
 # Both are compiled, so that a call outside jit costs one compilation a family of laws and a shape, and not one a step.
@@ -203,6 +292,22 @@ def implicit_above(law: Law, x: Array, log_p: Array) -> Array:
     interior = (hazard > 0) & (hazard < jnp.inf)
     gap = law.logsf(x) - jnp.where(interior, log_p, 0.0)
     return x + jnp.where(interior, (gap - jax.lax.stop_gradient(gap)) / jnp.where(interior, hazard, 1.0), 0.0)
+
+
+def implicit_size(law: Law, t: Array, log_p: Array) -> Array:
+    """As `implicit_above`, for the t >= 0 with log P(|w| > t) = log_p."""
+    t = jax.lax.stop_gradient(t)
+    log_sf = law._log_abs_sf(t)
+    log_density = jnp.logaddexp(law.logpdf(t), law.logpdf(-t))
+    hazard = jax.lax.stop_gradient(jnp.exp(log_density - log_sf))
+    interior = (hazard > 0) & (hazard < jnp.inf)
+    gap = jnp.where(interior, log_sf - jnp.where(interior, log_p, 0.0), 0.0)
+    return t + jnp.where(interior, (gap - jax.lax.stop_gradient(gap)) / jnp.where(interior, hazard, 1.0), 0.0)
+
+
+def log_or_never(mass: Array) -> Array:
+    """log of a probability, -inf at 0 with derivative 0."""
+    return jnp.where(mass > 0, jnp.log(jnp.where(mass > 0, mass, 1.0)), -jnp.inf)
 
 
 def capped(value: Array, bound: float) -> Array:

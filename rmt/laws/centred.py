@@ -30,6 +30,11 @@ class Centred(Law):
         return self.law.tail_index
 
     @property
+    def tail_constant(self) -> Float[Array, ""]:
+        """That of the law."""
+        return self.law.tail_constant
+
+    @property
     def mean(self) -> Float[Array, ""]:
         """0 where the law's mean is finite, else the law's."""
         return self.law.mean - self.shift

@@ -9,10 +9,19 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
-from rmt.laws.base import SurvivalLaw, bisect, capped, check_parameter, implicit_above, log_mean_decay, parameter
+from rmt.laws.base import (
+    PositiveLaw,
+    SurvivalLaw,
+    bisect,
+    capped,
+    check_parameter,
+    implicit_above,
+    log_mean_decay,
+    parameter,
+)
 
 
-class ExpTruncatedPowerLaw(SurvivalLaw):
+class ExpTruncatedPowerLaw(SurvivalLaw, PositiveLaw):
     """Power law with an exponential cutoff: density x^-alpha exp(-rate x)/Z for x >= xmin.
 
     Z = xmin^(1 - alpha) E_alpha(rate xmin), with the exponential integral E_p(z) = int_1^inf exp(-z t) t^-p dt of real
@@ -43,6 +52,11 @@ class ExpTruncatedPowerLaw(SurvivalLaw):
     def tail_index(self) -> Float[Array, ""]:
         """Inf; alpha - 1 for rate = 0."""
         return jnp.where(self.rate > 0, jnp.inf, self.alpha - 1)
+
+    @property
+    def tail_constant(self) -> Float[Array, ""]:
+        """NaN; xmin^(alpha-1) for rate = 0."""
+        return jnp.where(self.rate > 0, jnp.nan, self.xmin ** (self.alpha - 1))
 
     @property
     def mean(self) -> Float[Array, ""]:

@@ -5,10 +5,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rmt.laws.base import SurvivalLaw, check_parameter, parameter
+from rmt.laws.base import PositiveLaw, SurvivalLaw, check_parameter, parameter
 
 
-class Exponential(SurvivalLaw):
+class Exponential(SurvivalLaw, PositiveLaw):
     """Exponential: P(x > t) = exp(-rate t) for t >= 0, with density rate exp(-rate x).
 
     Args:

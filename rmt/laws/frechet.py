@@ -5,10 +5,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rmt.laws.base import Law, check_parameter, parameter
+from rmt.laws.base import PositiveLaw, check_parameter, parameter
 
 
-class Frechet(Law):
+class Frechet(PositiveLaw):
     """Frechet: P(x <= t) = exp(-(t/scale)^-shape) for t > 0.
 
     The largest eigenvalue of W^T W for N x M iid entries of tail index mu < 4 (centred if mu >= 2), divided by b^2, has
@@ -33,6 +33,11 @@ class Frechet(Law):
     def tail_index(self) -> Float[Array, ""]:
         """The shape."""
         return self.shape
+
+    @property
+    def tail_constant(self) -> Float[Array, ""]:
+        """scale^shape."""
+        return self.scale**self.shape
 
     @property
     def mean(self) -> Float[Array, ""]:
@@ -72,3 +77,9 @@ class Frechet(Law):
 
     def _ppf(self, q: Array) -> Array:
         return self.scale * jnp.exp(-jnp.log(-jnp.log(q)) / self.shape)
+
+    def _quantile_above(self, log_p: Array) -> Array:
+        # the rate is -log(1 - p): p itself far out, where 1 - p is 1
+        deep = log_p < -40
+        log_rate = jnp.where(deep, log_p, jnp.log(-jnp.log1p(-jnp.exp(jnp.where(deep, -1.0, log_p)))))
+        return self.scale * jnp.exp(-log_rate / self.shape)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.scipy.special import log_ndtr, ndtr, ndtri
 from jaxtyping import Array, Float
 
-from rmt.laws.base import Law, check_parameter, implicit_above, parameter
+from rmt.laws.base import Law, check_parameter, implicit_above, implicit_size, parameter
 
 
 class Gaussian(Law):
@@ -55,6 +55,12 @@ class Gaussian(Law):
 
     def _logsf(self, x: Array) -> Array:
         return log_upper(x / self.sigma)
+
+    def _log_abs_sf(self, t: Array) -> Array:
+        return log_upper(t / self.sigma) + jnp.log(2.0)
+
+    def _abs_quantile(self, log_p: Array) -> Array:
+        return implicit_size(self, self.sigma * quantile_above(log_p - jnp.log(2.0)), log_p)
 
     def _quantile_above(self, log_p: Array) -> Array:
         return implicit_above(self, self.sigma * quantile_above(log_p), log_p)

@@ -6,11 +6,11 @@ import jax.numpy as jnp
 from jax.scipy.special import ndtr, ndtri
 from jaxtyping import Array, Float
 
-from rmt.laws.base import Law, check_parameter, implicit_above, parameter
+from rmt.laws.base import PositiveLaw, check_parameter, implicit_above, parameter
 from rmt.laws.gaussian import log_upper, quantile_above
 
 
-class LogNormal(Law):
+class LogNormal(PositiveLaw):
     """Log-normal: density exp(-(ln x - log_mean)^2/(2 log_sd^2)) / (sqrt(2 pi) log_sd x) for x > 0.
 
     Args:

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from rmt.laws.base import Law, bisect, check_parameter, implicit, parameter
+from rmt.laws.base import PositiveLaw, bisect, check_parameter, implicit, parameter
 
 
-class MarchenkoPastur(Law):
+class MarchenkoPastur(PositiveLaw):
     """Marchenko-Pastur: rho(x) = Q sqrt((lambda_plus - x)(x - lambda_minus)) / (2 pi sigma^2 x) between its edges.
 
     The limit, as N grows, of the eigenvalues of W^T W / N for W of size N x M, Q = N/M, with iid centred entries of

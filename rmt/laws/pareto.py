@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rmt.laws.base import Law, check_parameter, parameter
+from rmt.laws.base import SymmetricLaw, check_parameter, parameter
 
 
-class _PowerLaw(Law):
+class _PowerLaw(SymmetricLaw):
     """P(|w| > t) = exp(-mu l(t)) for an increasing l with l' = exp(-l); a random sign where `signed`."""
 
     mu: eqx.AbstractVar[Float[Array, ""]]
@@ -29,6 +29,11 @@ class _PowerLaw(Law):
         """mu."""
         return self.mu
 
+    @property
+    def tail_constant(self) -> Float[Array, ""]:
+        """1."""
+        return jnp.ones_like(self.mu)
+
     def __check_init__(self):
         check_parameter(self, "mu")
         if not isinstance(self.signed, bool):
@@ -40,51 +45,35 @@ class _PowerLaw(Law):
         size = self._exp(jax.random.exponential(size_key, shape, float) / self.mu)
         return size * jax.random.rademacher(sign_key, shape, float) if self.signed else size
 
-    def _size(self, x: Array) -> Array:
-        return jnp.abs(x) if self.signed else x
+    def _log_abs_sf(self, t: Array) -> Array:
+        smallest = self._exp(jnp.zeros(()))
+        return jnp.where(t > smallest, -self.mu * self._log(jnp.where(t > smallest, t, 2.0)), 0.0)
 
-    def _log_upper(self, x: Array) -> Array:
-        """log P(|w| > size of x)."""
-        size, smallest = self._size(x), self._exp(jnp.zeros(()))
-        return jnp.where(size > smallest, -self.mu * self._log(jnp.where(size > smallest, size, 2.0)), 0.0)
+    def _abs_quantile(self, log_p: Array) -> Array:
+        return self._exp(-log_p / self.mu)
 
     def _logpdf(self, x: Array) -> Array:
-        size, smallest = self._size(x), self._exp(jnp.zeros(()))
+        size, smallest = jnp.abs(x) if self.signed else x, self._exp(jnp.zeros(()))
         inside = size >= smallest
         log_density = jnp.log(self.mu) - (self.mu + 1) * self._log(jnp.where(inside, size, 2.0))
         return jnp.where(inside, log_density - (jnp.log(2.0) if self.signed else 0.0), -jnp.inf)
 
+    # One-sided, |w| is w; signed, the symmetric law's own methods do.
+
     def _cdf(self, x: Array) -> Array:
-        if not self.signed:
-            return -jnp.expm1(self._log_upper(x))
-        half = jnp.exp(self._log_upper(x)) / 2
-        return jnp.where(x < 0, half, 1 - half)
+        return super()._cdf(x) if self.signed else -jnp.expm1(self._log_abs_sf(x))
 
     def _sf(self, x: Array) -> Array:
-        if not self.signed:
-            return jnp.exp(self._log_upper(x))
-        half = jnp.exp(self._log_upper(x)) / 2
-        return jnp.where(x < 0, 1 - half, half)
+        return super()._sf(x) if self.signed else jnp.exp(self._log_abs_sf(x))
 
     def _ppf(self, q: Array) -> Array:
-        if not self.signed:
-            return self._exp(-jnp.log1p(-q) / self.mu)
-        size = self._exp(-jnp.log(2 * jnp.minimum(q, 1 - q)) / self.mu)
-        return jnp.where(q > 0.5, size, -size)
+        return super()._ppf(q) if self.signed else self._abs_quantile(jnp.log1p(-q))
 
     def _logsf(self, x: Array) -> Array:
-        log_upper = self._log_upper(x)
-        if not self.signed:
-            return log_upper
-        return jnp.where(x < 0, jnp.log1p(-jnp.exp(log_upper) / 2), log_upper - jnp.log(2.0))
+        return super()._logsf(x) if self.signed else self._log_abs_sf(x)
 
     def _quantile_above(self, log_p: Array) -> Array:
-        if not self.signed:
-            return self._exp(-log_p / self.mu)
-        upper = log_p < -jnp.log(2.0)
-        lower = jnp.log(-jnp.expm1(jnp.where(upper, -1.0, log_p)))
-        size = self._exp(-(jnp.where(upper, log_p, lower) + jnp.log(2.0)) / self.mu)
-        return jnp.where(upper, size, -size)
+        return super()._quantile_above(log_p) if self.signed else self._abs_quantile(log_p)
 
 
 class Pareto(_PowerLaw):

@@ -9,10 +9,10 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
-from rmt.laws.base import Law, capped, check_parameter, implicit, implicit_above, log_mean_decay, parameter
+from rmt.laws.base import PositiveLaw, capped, check_parameter, implicit, implicit_above, log_mean_decay, parameter
 
 
-class PowerLaw(Law):
+class PowerLaw(PositiveLaw):
     """Power law: density proportional to x^-alpha for xmin <= x <= xmax.
 
     In u = ln(x/xmin), with b = alpha - 1 and L = ln(xmax/xmin), it is an exponential cut off at L:
@@ -43,6 +43,11 @@ class PowerLaw(Law):
     def tail_index(self) -> Float[Array, ""]:
         """alpha - 1; inf where there is an xmax."""
         return jnp.where(self.xmax < jnp.inf, jnp.inf, self.alpha - 1)
+
+    @property
+    def tail_constant(self) -> Float[Array, ""]:
+        """xmin^(alpha-1); NaN where there is an xmax."""
+        return jnp.where(self.xmax < jnp.inf, jnp.nan, self.xmin ** (self.alpha - 1))
 
     @property
     def mean(self) -> Float[Array, ""]:

@@ -6,10 +6,10 @@ import jax.numpy as jnp
 from jax.scipy.special import betainc, gammaln
 from jaxtyping import Array, Float
 
-from rmt.laws.base import Law, bisect, check_parameter, implicit, parameter
+from rmt.laws.base import SymmetricLaw, bisect, check_parameter, implicit_size, parameter
 
 
-class StudentT(Law):
+class StudentT(SymmetricLaw):
     """Student's t with df degrees of freedom: density proportional to (1 + w^2/df)^(-(df+1)/2), tail index df.
 
     Args:
@@ -30,6 +30,16 @@ class StudentT(Law):
     def tail_index(self) -> Float[Array, ""]:
         """df."""
         return self.df
+
+    @property
+    def tail_constant(self) -> Float[Array, ""]:
+        """df^(df/2)/((df/2) B(df/2, 1/2))."""
+        return jnp.exp(self._log_constant)
+
+    @property
+    def _log_constant(self) -> Array:
+        log_beta = gammaln(self.df / 2) + jnp.log(jnp.pi) / 2 - gammaln((self.df + 1) / 2)
+        return self.df / 2 * jnp.log(self.df) - log_beta + jnp.log(2 / self.df)
 
     @property
     def mean(self) -> Float[Array, ""]:
@@ -54,21 +64,20 @@ class StudentT(Law):
         norm = gammaln((self.df + 1) / 2) - gammaln(self.df / 2) - jnp.log(jnp.pi * self.df) / 2
         return norm - (self.df + 1) / 2 * jnp.log1p(x * x / self.df)
 
-    def _upper(self, size: Array) -> Array:
-        """P(w > size) for size >= 0, as an incomplete beta function: half of I_z(df/2, 1/2), z = df/(df + size^2)."""
-        return betainc(self.df / 2, 0.5, self.df / (self.df + size * size)) / 2
+    def _log_abs_sf(self, t: Array) -> Array:
+        """log I_z(df/2, 1/2), z = df/(df + t^2), an incomplete beta function; both ends by the first term of its series."""
+        a, square = self.df / 2, t * t / self.df
+        near, far = square < 1e-12 / (self.df + 1), square > 1e18
+        size = jnp.where(near | far, jnp.sqrt(self.df), t)
+        middle = jnp.log(betainc(a, 0.5, self.df / (self.df + size * size)))
+        log_at_zero = self._logpdf(jnp.zeros_like(t)) + jnp.log(2.0)
+        first = jnp.log1p(-jnp.exp(log_at_zero) * jnp.where(near, t, 0.0))
+        last = self._log_constant - self.df * jnp.log(jnp.where(far, t, 1.0))
+        return jnp.where(near, first, jnp.where(far, last, middle))
 
-    def _cdf(self, x: Array) -> Array:
-        upper = self._upper(jnp.abs(x))
-        return jnp.where(x < 0, upper, 1 - upper)
-
-    def _sf(self, x: Array) -> Array:
-        upper = self._upper(jnp.abs(x))
-        return jnp.where(x < 0, 1 - upper, upper)
-
-    def _ppf(self, q: Array) -> Array:
-        tail = jax.lax.stop_gradient(jnp.minimum(q, 1 - q))
-        # In u = asinh(size), so that one bracket serves every df: beyond 350 the square of the size overflows.
-        size = jnp.sinh(bisect(lambda u: tail - self._upper(jnp.sinh(u)), jnp.zeros_like(q), jnp.full_like(q, 350.0)))
-        size = jnp.where(tail > 0, size, jnp.inf)
-        return implicit(self, jnp.where(q > 0.5, size, -size), q)
+    def _abs_quantile(self, log_p: Array) -> Array:
+        low = jnp.zeros_like(log_p)
+        # In u = asinh(t), so that one bracket serves every df.
+        t = jnp.sinh(bisect(lambda u: log_p - self._log_abs_sf(jnp.sinh(u)), low, jnp.full_like(low, 709.0)))
+        t = jnp.where(log_p == 0, 0.0, jnp.where(log_p == -jnp.inf, jnp.inf, t))
+        return implicit_size(self, t, log_p)

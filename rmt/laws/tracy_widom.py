@@ -120,9 +120,10 @@ def _table(beta: int) -> _Table:
 def _clenshaw(table: _Table, x: Array, order: int) -> Array:
     """The Chebyshev series of the segment that holds x, by Clenshaw's recurrence."""
     rows = table.rows[order]
-    place = (x - table.low) / table.width
-    segment = jnp.clip(jnp.floor(place).astype(int), 0, len(rows) - 1)
-    t = 2 * (place - segment) - 1
+    # By comparison: a division would round the smallest numbers below the middle up to it, into the other tail's segment.
+    starts = table.low + table.width * np.arange(len(rows))
+    segment = jnp.clip(jnp.searchsorted(jnp.asarray(starts), x, side="right") - 1, 0, len(rows) - 1)
+    t = 2 * ((x - table.low) / table.width - segment) - 1
     coefficients = jnp.asarray(rows)[segment]
 
     def step(carry: tuple[Array, Array], coefficient: Array) -> tuple[tuple[Array, Array], None]:

@@ -6,10 +6,10 @@ import jax.numpy as jnp
 from jax.scipy.special import gammaln
 from jaxtyping import Array, Float
 
-from rmt.laws.base import SurvivalLaw, check_parameter, parameter
+from rmt.laws.base import PositiveLaw, SurvivalLaw, check_parameter, parameter
 
 
-class Weibull(SurvivalLaw):
+class Weibull(SurvivalLaw, PositiveLaw):
     """Weibull: P(x > t) = exp(-(rate t)^shape) for t >= 0; a stretched exponential for shape < 1.
 
     Args:
