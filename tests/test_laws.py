@@ -12,6 +12,7 @@ from scipy import stats
 
 import rmt
 from rmt.laws import Above, Exponential, ExpTruncatedPowerLaw, LogNormal, PowerLaw, Weibull
+from rmt.laws.base import signed_exponential
 from rmt.laws.exp_truncated import log_scaled_integral
 
 
@@ -699,3 +700,13 @@ def test_above_where_the_mass_underflows(law, xmin):
     density = np.exp(np.asarray(tail.logpdf(steps)))
     mass = (density[:-1:2] + 4 * density[1::2] + density[2::2]).sum() * (steps[1] - steps[0]) / 3  # Simpson
     np.testing.assert_allclose(mass, 1 - 1e-4, rtol=1e-6)
+
+
+def test_signed_exponentials_are_exponential_and_their_signs_fair():
+    """Both exact in law, independent of each other, and the sign of a word is not seen in its size."""
+    size, sign = signed_exponential(jax.random.key(5), (200_000,))
+    assert stats.kstest(np.asarray(size), stats.expon.cdf).pvalue > 1e-3
+    assert abs(np.asarray(sign).mean()) < 4 / np.sqrt(size.size)
+    up, down = (np.asarray(size)[np.asarray(sign) == s] for s in (1, -1))
+    assert stats.ks_2samp(up, down).pvalue > 1e-3
+    assert np.unique(size).size > size.size - 5

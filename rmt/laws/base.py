@@ -241,6 +241,17 @@ def _evaluate(law: Law, method: str, x: Array) -> Array:
     return jnp.where(valid, getattr(law, method)(jnp.where(valid, x, 0.5)), jnp.nan)
 
 
+def signed_exponential(key: Array, shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """Unit exponential draws and independent fair signs, from one 64-bit word each: half the time of two draws.
+
+    -log of a uniform on a lattice of 2^-63 that float64 resolves near 0, so that the largest draw is 43.7, which is reached
+    once in 10^19, and the far tail has no steps.
+    """
+    words = jax.random.bits(key, shape, jnp.uint64)
+    uniform = ((words >> 1) | 1).astype(jnp.int64).astype(float) * 2.0**-63  # as int64, which is faster to convert
+    return -jnp.log(uniform), jnp.where(words & 1 == 0, -1.0, 1.0)
+
+
 def parameter(value: ArrayLike) -> Array:
     """Converter of a law's parameters: a float64 array, so that 1, 1.0 and a traced value compile to the same program."""
     return jnp.asarray(value, float)

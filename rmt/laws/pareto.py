@@ -3,11 +3,10 @@
 from abc import abstractmethod
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rmt.laws.base import SymmetricLaw, check_parameter, parameter
+from rmt.laws.base import SymmetricLaw, check_parameter, parameter, signed_exponential
 
 
 class _PowerLaw(SymmetricLaw):
@@ -41,9 +40,9 @@ class _PowerLaw(SymmetricLaw):
 
     def _draw(self, key: Array, shape: tuple[int, ...]) -> Array:
         # l(|w|) is exponential: no uniform is raised to a power, so the lattice of the uniforms never shows.
-        size_key, sign_key = jax.random.split(key)
-        size = self._exp(jax.random.exponential(size_key, shape, float) / self.mu)
-        return size * jax.random.rademacher(sign_key, shape, float) if self.signed else size
+        exponential, sign = signed_exponential(key, shape)
+        size = self._exp(exponential / self.mu)
+        return size * sign if self.signed else size
 
     def _log_abs_sf(self, t: Array) -> Array:
         smallest = self._exp(jnp.zeros(()))
