@@ -32,7 +32,7 @@ from rmt.laws import (
     TracyWidom,
     johnstone,
 )
-from rmt.spectra import Spectrum, spectrum
+from rmt.spectra import Bidiagonal, Route, Spectrum, spectrum
 from rmt.tails import (
     Bootstrap,
     Clauset,
@@ -72,6 +72,7 @@ _LAZY = {
 
 __all__ = [
     "IID",
+    "Bidiagonal",
     "Bootstrap",
     "Centred",
     "Claim",
@@ -92,6 +93,7 @@ __all__ = [
     "MatrixBootstrap",
     "Pareto",
     "Resampled",
+    "Route",
     "Scan",
     "Shuffled",
     "Size",
