@@ -125,6 +125,4 @@ class Bidiagonal(eqx.Module):
     @property
     def matrix(self) -> Float[Array, "M M"]:
         """The dense B."""
-        i = jnp.arange(self.M)
-        B = jnp.zeros((self.M, self.M), jnp.result_type(self.diagonal, self.offdiagonal))
-        return B.at[i, i].set(self.diagonal).at[i[:-1], i[1:]].set(self.offdiagonal)
+        return jnp.diag(self.diagonal) + jnp.diag(self.offdiagonal, 1)

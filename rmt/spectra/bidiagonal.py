@@ -37,9 +37,13 @@ def by_counting(B: Bidiagonal) -> tuple[Float[Array, " M"], Float[Array, " M"]]:
     top = jnp.max(row) * jnp.max(column) * (1 + 8 * eps)
     bracket = (jnp.zeros_like(a), jnp.full_like(a, top), jnp.zeros_like(k), jnp.full_like(k, M))
     x = top * ((k + 0.5) / M).astype(a.dtype) ** 2  # evenly in s
-    for _ in range(SEPARATING):
+
+    def separate(_, carry):
+        bracket, x = carry
         bracket = _learn_from_all(bracket, x, _count(a, b, x), k)
-        x = _inside(bracket, k)
+        return bracket, _inside(bracket, k)
+
+    bracket, x = lax.fori_loop(0, SEPARATING, separate, (bracket, x))
     x = _confirmed(a, b, k, _polished(a, b, k, bracket, x))
     error = eps * (WIDTH + 4 * math.sqrt(M)) * x + jnp.finfo(a.dtype).tiny
     return x * scale**2, error * scale**2
