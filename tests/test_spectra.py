@@ -381,7 +381,7 @@ def test_wrong_options_name_the_right_ones(options, words):
 
 def test_wrong_spectra_and_bidiagonal_matrices_say_so():
     B = wishart(0, 5, 3)
-    with pytest.raises(ValueError, match="dense .matrix"):
+    with pytest.raises(ValueError, match=r"dense \.matrix"):
         rmt.spectrum(B, "svd")
     for diagonal, offdiagonal, N in ((np.ones(3), np.ones(3), 5), (np.ones((3, 1)), np.ones(2), 5), ([], [], 5)):
         with pytest.raises(ValueError, match="M >= 1 and M - 1 numbers, got shapes"):
