@@ -44,7 +44,7 @@ from rmt.laws import (
     TracyWidom,
     johnstone,
 )
-from rmt.spectra import Spectrum, spectrum
+from rmt.spectra import Bidiagonal, Route, Spectrum, spectrum
 from rmt.tails import (
     Bootstrap,
     Clauset,
@@ -85,6 +85,7 @@ _LAZY = {
 __all__ = [
     "HTMP",
     "IID",
+    "Bidiagonal",
     "Bootstrap",
     "Centred",
     "Claim",
@@ -107,6 +108,7 @@ __all__ = [
     "MatrixBootstrap",
     "Pareto",
     "Resampled",
+    "Route",
     "Scan",
     "Shuffled",
     "Size",

@@ -15,7 +15,7 @@ from rmt.tails.base import TailFit
 
 def log_frobenius_norm(s: Spectrum) -> Float[Array, "*batch"]:
     """log10 ||W||_F^2 = log10(N sum_i lambda_i)."""
-    return jnp.log10(s.N * jnp.sum(s.eigenvalues, axis=-1))
+    return jnp.log10(s.N * jnp.sum(_all(s), axis=-1))
 
 
 def log_spectral_norm(s: Spectrum) -> Float[Array, "*batch"]:
@@ -30,13 +30,13 @@ def alpha_hat(s: Spectrum, fit: TailFit) -> Float[Array, "*batch"]:
 
 def log_alpha_norm(s: Spectrum, fit: TailFit) -> Float[Array, "*batch"]:
     """log10 of the alpha-Schatten norm, log10 Tr X^alpha = log10 sum_i lambda_i^alpha; alpha_hat <= it <= alpha_hat + log10 M."""
-    log_lambda = jnp.log(s.eigenvalues)
+    log_lambda = jnp.log(_all(s))
     return jax.nn.logsumexp(fit.alpha[..., None] * log_lambda, axis=-1) / jnp.log(10.0)
 
 
 def stable_rank(s: Spectrum) -> Float[Array, "*batch"]:
     """||W||_F^2 / ||W||_2^2 = sum_i lambda_i / lambda_max, in [1, M]."""
-    return jnp.sum(s.eigenvalues, axis=-1) / s.lambda_max
+    return jnp.sum(_all(s), axis=-1) / s.lambda_max
 
 
 def log_stable_rank(s: Spectrum) -> Float[Array, "*batch"]:
@@ -49,7 +49,7 @@ def log_stable_rank(s: Spectrum) -> Float[Array, "*batch"]:
 
 def entropy(s: Spectrum) -> Float[Array, "*batch"]:
     """Matrix entropy -sum_i p_i ln p_i / ln r in [0, 1], p_i = lambda_i / sum lambda, r the numerical rank; 0 at rank one."""
-    p = s.eigenvalues / jnp.sum(s.eigenvalues, axis=-1, keepdims=True)
+    p = _all(s) / jnp.sum(s.eigenvalues, axis=-1, keepdims=True)
     rank = jnp.sum(s.eigenvalues > s.lambda_max[..., None] * s.N * jnp.finfo(p.dtype).eps, axis=-1)
     H = -jnp.sum(jnp.where(p > 0, p * jnp.log(jnp.where(p > 0, p, 1)), 0), axis=-1)
     return jnp.where(rank > 1, H / jnp.log(jnp.maximum(rank, 2)), 0 * H)
@@ -60,6 +60,15 @@ def ks_distance(s: Spectrum, law: Law) -> Float[Array, "*batch"]:
 
     Eigenvalues repel, so this is far below the KS distance of M independent draws, and no table of that test applies.
     """
-    F = law.cdf(s.eigenvalues)
+    F = law.cdf(_all(s))
     i = jnp.arange(s.M, dtype=F.dtype)
     return jnp.max(jnp.maximum(F - i / s.M, (i + 1) / s.M - F), axis=-1)
+
+
+def _all(s: Spectrum) -> Float[Array, "*batch M"]:
+    """The eigenvalues, which must be all M: a sum over the largest is another quantity."""
+    if not s.complete:
+        raise ValueError(
+            f"this metric needs all M = {s.M} eigenvalues, got the largest {s.eigenvalues.shape[-1]}; use rmt.spectrum(W)"
+        )
+    return s.eigenvalues

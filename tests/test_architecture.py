@@ -10,7 +10,7 @@ from conftest import ROOT
 CORE = {"rmt.errors", "rmt.keys"}
 LAWS = {"rmt.laws"}
 ENSEMBLES = LAWS | {"rmt.ensembles", "rmt.spikes"}
-SPECTRA = {"rmt.spectra"}
+SPECTRA = {"rmt.spectra", "rmt.batching"}
 TAILS = SPECTRA | LAWS | {"rmt.keys", "rmt.tails"}  # a fit holds the law it found
 ALLOWED = {
     "rmt.errors": set(),
@@ -18,7 +18,8 @@ ALLOWED = {
     "rmt.laws": LAWS,
     "rmt.spikes": LAWS,
     "rmt.ensembles": ENSEMBLES,
-    "rmt.spectra": set(),
+    "rmt.batching": set(),
+    "rmt.spectra": SPECTRA,
     "rmt.tails": TAILS,
     "rmt.metrics": TAILS,
     "rmt.inference": set(),

@@ -52,7 +52,7 @@ _REMEDIES = {
     Status.CONSTANT: "all values are equal: there is no tail",
     Status.NO_CONVERGENCE: "the likelihood has no maximum that could be found: this law does not describe the tail; use "
     "another one, or more data",
-    Status.RANK_COLLAPSE: "some eigenvalues are zero to working precision, and were left out: the matrix has not full rank",
+    Status.RANK_COLLAPSE: "some eigenvalues are zero to within their error, and were left out: the matrix has not full rank",
     Status.BOUND_REACHED: "a parameter is at the end of its range: the law has turned into its limit there; compare it with "
     "the simpler law",
     Status.XMIN_AT_EDGE: "xmin is the first or the last value it was allowed to be: the best one may lie outside; widen the "

@@ -7,11 +7,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from rmt.batching import row_by_row
 from rmt.keys import trial_keys
 from rmt.spectra import Spectrum
 from rmt.tails.base import Method, Sample, TailFit, failed
 from rmt.tails.clauset import Clauset
-from rmt.tails.fit import on_samples, refit, row_by_row
+from rmt.tails.fit import on_samples, refit
 from rmt.tails.options import check_level
 
 _VALUES_AT_ONCE = 2**22

@@ -28,7 +28,7 @@ class Diagnosis(eqx.Module):
         clear: whether D has a clear minimum: no other candidate has D <= 1.1 D(xmin) and an alpha that differs by more than
             three standard errors of a difference, (stderr^2 + stderr_i^2)^(1/2).
         lambda_plus: upper edge of the Marchenko-Pastur law of the same N and M whose median is that of the spectrum; NaN for
-            data that are no spectrum.
+            data that are no spectrum, or not all of one.
         bulk_share: share of the tail's values below lambda_plus; 0 for data that are no spectrum.
         in_bulk: whether that is most of them, bulk_share > 2/3: the fit then describes the edge of the bulk and not a tail.
         decades: log10(xmax / xmin), how much of a power law was seen.
@@ -67,7 +67,7 @@ def diagnose(data: Spectrum | Float[Array, "*batch n"], method: Method | None = 
     error = (found.alpha - 1) / jnp.sqrt(found.n_tail)
     apart = jnp.abs(found.alpha - fit.alpha[..., None]) > _APART * jnp.hypot(error, fit.stderr[..., None])
     rival = found.candidate & (found.ks <= AS_GOOD * fit.ks[..., None]) & apart
-    if isinstance(data, Spectrum):
+    if isinstance(data, Spectrum) and data.complete:
         lambda_plus = _bulk_edge(data)
         bulk_share = _share_below(lambda_plus, data, fit)
     else:

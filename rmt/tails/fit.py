@@ -10,6 +10,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
+from rmt.batching import row_by_row
 from rmt.spectra import Spectrum
 from rmt.tails.base import MIN_POINTS, Method, Sample, Status, TailFit, failed, graver, log_ratio
 from rmt.tails.clauset import Clauset
@@ -25,8 +26,8 @@ def fit_tail(
     Args:
         data: a `Spectrum`; or a 1-D array in any order and unit; or, with a mask, a padded batch (rows, n) of such arrays.
             A batched Spectrum is fitted row by row, and `jax.vmap(rmt.fit_tail)` works too. float32 stays float32, half
-            precision becomes float32, integers float64. Eigenvalues that are zero to working precision, lambda <= (N eps)^2
-            lambda_max, are below every xmin and noted in the status; a zero in an array is refused by status.
+            precision becomes float32, integers float64. Eigenvalues that are zero to within their error, up to the Spectrum's
+            `floor`, are below every xmin and noted in the status; a zero in an array is refused by status.
         method: how to fit; `Clauset()` by default.
         mask: True where a value counts, False for padding, of the shape of the data.
 
@@ -54,9 +55,11 @@ def on_samples(function: Callable[[Method, Sample, Any], Any], data, method: Met
     N = data.N if isinstance(data, Spectrum) else None
     x = data.eigenvalues if isinstance(data, Spectrum) else data
     x, mask, ascending = _checked(x, mask, N is not None)
+    known = isinstance(data, Spectrum) and data.error is not None
+    floor = data.floor if known else np.full(x.shape[:-1], np.nan)
     if not isinstance(x, Tracer) and not isinstance(mask, Tracer):
         x, mask, ascending = _padded(x, mask)
-    return _rows(function, x, mask, method, N, ascending)
+    return _rows(function, x, mask, floor, method, N, ascending)
 
 
 def _checked(x, mask, is_spectrum: bool):
@@ -95,41 +98,18 @@ def _padded(x, mask):
 
 
 @eqx.filter_jit
-def _rows(function, x, mask, method: Method, N: int | None, ascending: bool) -> Any:
-    def one(x, mask, method, function):
-        return function(method, *_sample(x, mask, N, ascending))
+def _rows(function, x, mask, floor, method: Method, N: int | None, ascending: bool) -> Any:
+    def one(x, mask, floor, method, function):
+        return function(method, *_sample(x, mask, floor, N, ascending))
 
     rows = row_by_row(one)
     for _ in range(x.ndim - 1):
-        rows = eqx.filter_vmap(rows, in_axes=(0, 0, None, None))
-    return rows(x, mask, method, function)
-
-
-def row_by_row(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function of arrays and modules with a `vmap` that runs its rows one after another on a CPU.
-
-    In lockstep every search over xmin would last as long as the longest, and sums come out in another order: so a batch is
-    faster, and its rows are bit for bit what they are alone. Accelerators run it in lockstep. Arrays must come as arguments:
-    what the function closes over cannot be batched.
-    """
-
-    def wrapped(*args):
-        arrays, others = eqx.partition(args, eqx.is_array)
-        one = jax.custom_batching.custom_vmap(lambda arrays: function(*eqx.combine(arrays, others)))
-
-        @one.def_vmap
-        def _(size, is_batched, arrays):
-            full = jax.tree.map(lambda a, b: a if b else jnp.broadcast_to(a, (size, *a.shape)), arrays, is_batched[0])
-            out = jax.lax.platform_dependent(full, cpu=lambda rows: jax.lax.map(one, rows), default=jax.vmap(one.fun))
-            return out, jax.tree.map(lambda _: True, out)
-
-        return one(arrays)
-
-    return wrapped
+        rows = eqx.filter_vmap(rows, in_axes=(0, 0, 0, None, None))
+    return rows(x, mask, floor, method, function)
 
 
 def _sample(
-    x: Float[Array, " n"], mask: Bool[Array, " n"], N: int | None, ascending: bool
+    x: Float[Array, " n"], mask: Bool[Array, " n"], floor: Float[Array, ""], N: int | None, ascending: bool
 ) -> tuple[Sample, Int[Array, ""]]:
     n = x.shape[0]
     x = x if ascending else jnp.sort(jnp.where(mask, x, -jnp.inf))
@@ -138,7 +118,7 @@ def _sample(
     bad = jnp.any((at >= start) & ~jnp.isfinite(x))
     collapsed = bad_sign = jnp.zeros((), bool)
     if N is not None:
-        floor = (N * jnp.finfo(x.dtype).eps) ** 2 * x[-1]
+        floor = jnp.where(jnp.isnan(floor), (N * jnp.finfo(x.dtype).eps) ** 2 * x[-1], floor)
         bad_sign = jnp.any((at >= start) & (x < -floor))
         negligible = (at >= start) & (jnp.abs(x) <= floor)
         collapsed = jnp.any(negligible)

@@ -1,0 +1,128 @@
+"""Spectrum: eigenvalues of X = W^T W / N with what is known of their errors; Route, how they came about."""
+
+from enum import IntEnum
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+
+class Route(IntEnum):
+    """How the eigenvalues of a `Spectrum` were computed."""
+
+    SVD = 0
+    GRAM = 1
+    BIDIAGONAL = 2
+    TOP = 3
+
+
+class Spectrum(eqx.Module):
+    """Eigenvalues of X = W^T W / N in ascending order, for an N x M matrix W with N >= M.
+
+    Attributes:
+        eigenvalues: lambda_1 <= ... <= lambda_M, or the k largest of them, in units of W squared; a leading batch axis appears
+            under `vmap`.
+        N: the number of rows of W, static.
+        error: bound on the absolute error of each eigenvalue, whose relative error is so at most error / eigenvalue. None if
+            nothing is known, as for a Spectrum made by hand.
+        route: the `Route` taken; None as for `error`.
+        M: the number of columns of W, static; by default that of the eigenvalues.
+
+    Raises:
+        ValueError: M is below the number of eigenvalues, or above N.
+    """
+
+    eigenvalues: Float[Array, "*batch k"]
+    N: int = eqx.field(static=True)
+    error: Float[Array, "*batch k"] | None
+    route: Int[Array, "*batch"] | None
+    M: int = eqx.field(static=True)
+
+    def __init__(self, eigenvalues, N: int, error=None, route=None, M: int | None = None):
+        k = jnp.shape(eigenvalues)[-1]
+        if M is not None and not k <= M <= N:
+            raise ValueError(f"Spectrum(M) needs the columns of W, {k} eigenvalues <= M <= N = {N}, got {M}")
+        self.eigenvalues, self.N, self.error, self.route, self.M = eigenvalues, N, error, route, k if M is None else M
+
+    @property
+    def Q(self) -> float:
+        """Aspect ratio N / M >= 1."""
+        return self.N / self.M
+
+    @property
+    def complete(self) -> bool:
+        """Whether these are all M eigenvalues, and not the k largest."""
+        return jnp.shape(self.eigenvalues)[-1] == self.M
+
+    @property
+    def lambda_max(self) -> Float[Array, "*batch"]:
+        """Largest eigenvalue of W^T W / N."""
+        return self.eigenvalues[..., -1]
+
+    @property
+    def resolved(self) -> Bool[Array, "*batch k"]:
+        """Which eigenvalues are above their error bound, and so known not to be zero.
+
+        Without a bound: those above (N eps)^2 lambda_max, about what an SVD resolves.
+        """
+        x = jnp.asarray(self.eigenvalues)
+        return x > (self.floor[..., None] if self.error is None else self.error)
+
+    @property
+    def floor(self) -> Float[Array, "*batch"]:
+        """The eigenvalue from which downwards nothing is vouched for: the largest one within its error; 0 if none is.
+
+        Without a bound: (N eps)^2 lambda_max.
+        """
+        x = jnp.asarray(self.eigenvalues)
+        if self.error is None:
+            return (self.N * jnp.finfo(x.dtype).eps) ** 2 * x[..., -1]
+        size = jnp.abs(x)
+        return jnp.max(jnp.where(size > self.error, 0, size), axis=-1)
+
+    @property
+    def rank(self) -> Int[Array, "*batch"]:
+        """How many eigenvalues are known not to be zero: the rank of W to working precision if all of them are here."""
+        return jnp.sum(self.resolved, axis=-1)
+
+
+class Bidiagonal(eqx.Module):
+    """An upper bidiagonal M x M matrix B with the singular values of an N x M matrix W, such as a Gaussian one.
+
+    Attributes:
+        diagonal: B_ii, shape (M,); signs do not matter.
+        offdiagonal: B_i,i+1, shape (M - 1,).
+        N: the number of rows of the W it stands for, static.
+
+    Raises:
+        ValueError: the shapes do not fit each other, or M > N.
+
+    Source: of Gaussian W, diagonal_i^2 ~ chi^2(N - i + 1), offdiagonal_i^2 ~ chi^2(M - i), all independent: Dumitriu &
+        Edelman, J. Math. Phys. 43 (2002).
+    """
+
+    diagonal: Float[Array, " M"] = eqx.field(converter=jnp.asarray)
+    offdiagonal: Float[Array, " M-1"] = eqx.field(converter=jnp.asarray)
+    N: int = eqx.field(static=True)
+
+    def __check_init__(self):
+        M = self.diagonal.shape[0] if self.diagonal.ndim == 1 else 0
+        if M == 0 or self.offdiagonal.shape != (M - 1,):
+            raise ValueError(
+                "Bidiagonal(diagonal, offdiagonal, N) needs vectors of M >= 1 and M - 1 numbers, got shapes "
+                f"{self.diagonal.shape} and {self.offdiagonal.shape}"
+            )
+        if M > self.N:
+            raise ValueError(f"Bidiagonal(N) needs N >= M = {M} rows, got {self.N}")
+        if jnp.iscomplexobj(self.diagonal) or jnp.iscomplexobj(self.offdiagonal):
+            raise ValueError("Bidiagonal needs real numbers; the moduli of complex ones have the same singular values")
+
+    @property
+    def M(self) -> int:
+        """Number of columns."""
+        return self.diagonal.shape[-1]
+
+    @property
+    def matrix(self) -> Float[Array, "M M"]:
+        """The dense B."""
+        return jnp.diag(self.diagonal) + jnp.diag(self.offdiagonal, 1)
