@@ -17,7 +17,7 @@ ALLOWED = {
     "rmt.keys": set(),
     "rmt.laws": LAWS,
     "rmt.spikes": LAWS,
-    "rmt.ensembles": ENSEMBLES,
+    "rmt.ensembles": ENSEMBLES | SPECTRA,
     "rmt.batching": set(),
     "rmt.spectra": SPECTRA,
     "rmt.tails": TAILS,

@@ -392,3 +392,14 @@ def test_wrong_spectra_and_bidiagonal_matrices_say_so():
         rmt.Bidiagonal(np.ones(3) * 1j, np.ones(2), 3)
     with pytest.raises(ValueError, match="3 eigenvalues <= M <= N = 5, got 2"):
         rmt.Spectrum(np.ones(3), N=5, M=2)
+
+
+def test_the_inverse_spectrum_has_inverse_eigenvalues_and_a_bound_that_holds():
+    """X^-1 of a square matrix: its eigenvalues are those of (W^T W / N)^-1, and no error is forgotten."""
+    s = rmt.spectrum(jnp.diag(jnp.array([1.0, 2.0, 3.0])))
+    np.testing.assert_allclose(s.inverse().eigenvalues, 3 / np.array([9.0, 4.0, 1.0]), rtol=1e-14)
+    rough = rmt.Spectrum(jnp.array([1.0, 2.0]), 2, jnp.array([1.0, 1.0]), jnp.asarray(0)).inverse()
+    assert float(1 / (2.0 - 1.0) - rough.eigenvalues[0]) <= float(rough.error[0])
+    assert np.isinf(rough.error[1])
+    with pytest.raises(ValueError, match="all M = 9 eigenvalues, got 2"):
+        rmt.Spectrum(jnp.ones(2), 9, M=9).inverse()

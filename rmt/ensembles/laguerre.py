@@ -113,7 +113,7 @@ class HTMP(_Laguerre):
 
     def sample(self, key: Key[Array, ""], shape: tuple[int, int], dtype: Any = float) -> Float[Array, "N M"]:
         """One dense matrix, bidiagonal or the inverse of one. See `Ensemble.sample`."""
-        B = self.bidiagonal(key, shape).dense()
+        B = self.bidiagonal(key, shape).matrix
         if self.inverse:
             B = shape[0] * jax.scipy.linalg.solve_triangular(B, jnp.eye(shape[0])).T
         return B.astype(dtype)

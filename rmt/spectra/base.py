@@ -85,6 +85,20 @@ class Spectrum(eqx.Module):
         """How many eigenvalues are known not to be zero: the rank of W to working precision if all of them are here."""
         return jnp.sum(self.resolved, axis=-1)
 
+    def inverse(self) -> "Spectrum":
+        """The spectrum of X^-1: 1/lambda, ascending, with errors e/(lambda (lambda - e)); infinite where lambda <= e.
+
+        Raises:
+            ValueError: not all eigenvalues are here.
+        """
+        if not self.complete:
+            raise ValueError(f"inverse() needs all M = {self.M} eigenvalues, got {jnp.shape(self.eigenvalues)[-1]}")
+        x, error = self.eigenvalues[..., ::-1], self.error
+        if error is not None:
+            error = error[..., ::-1]
+            error = jnp.where(x > error, error / (x * (x - error)), jnp.inf)
+        return Spectrum(1 / x, self.N, error, self.route)
+
 
 class Bidiagonal(eqx.Module):
     """An upper bidiagonal M x M matrix B with the singular values of an N x M matrix W, such as a Gaussian one.
