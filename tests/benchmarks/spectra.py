@@ -98,9 +98,9 @@ def bidiagonal_beside_dense(shapes: tuple[tuple[int, int], ...], repeats: int, b
 
     @partial(jax.jit, static_argnums=(1, 2))
     def short(key, N, M):
-        one, other = jax.random.split(key)
-        diagonal = chi(one, N - jnp.arange(M, dtype=float))
-        return rmt.spectrum(rmt.Bidiagonal(diagonal, chi(other, M - 1 - jnp.arange(M - 1, dtype=float)), N))
+        degrees = jnp.concatenate([N - jnp.arange(M, dtype=float), M - 1 - jnp.arange(M - 1, dtype=float)])
+        drawn = chi(key, degrees)
+        return rmt.spectrum(rmt.Bidiagonal(drawn[:M], drawn[M:], N))
 
     @partial(jax.jit, static_argnums=(1, 2, 3))
     def long(key, N, M, method):
