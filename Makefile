@@ -1,7 +1,7 @@
 # make lab   the whole lab at default size: experiments, a real network, the report
 # make test  the linters, the type checker and the tests
 # make paper the experiments at paper size, and README's verdict table from them
-# make bench the engine beside other tail fitters: speed and agreement, in ten minutes; BENCH=--quick, BENCH='--readme README.md'
+# make bench the engine beside other tail fitters and LAPACK: speed and agreement, in half an hour; BENCH=--quick, BENCH='--readme README.md'
 # Each first makes or updates the virtual environment .venv from requirements.lock; make bench has its own, .venv-bench.
 
 PYTHON ?= python3
@@ -29,6 +29,7 @@ paper: .venv/installed
 
 bench: .venv-bench/installed
 	.venv-bench/bin/python tests/benchmarks/peers.py --out $(OUT)/bench.json $(BENCH)
+	.venv-bench/bin/python tests/benchmarks/spectra.py --out $(OUT)/bench-spectra.json $(filter --quick,$(BENCH))
 
 .venv/installed: WHAT := --no-deps --editable .
 .venv-bench/installed: WHAT := --editable '.[bench]'

@@ -154,29 +154,22 @@ def _polished(a, b, k, bracket, x):
 
 
 def _confirmed(a, b, k, x):
-    """Each eigenvalue once the counts on both sides of it agree; by halving where they do not."""
-    eps = jnp.finfo(x.dtype).eps
-
-    def ends(x):
-        return x * (1 - eps * WIDTH / 2), x * (1 + eps * WIDTH / 2)
-
-    low, high = ends(x)
-    too_high, too_low = _count(a, b, low) > k, _count(a, b, high) <= k
-    top = jnp.full_like(x, jnp.max(a + b) * 4 + 1)
-    bracket = (
-        jnp.where(too_high, 0, jnp.where(too_low, high, low)),
-        jnp.where(too_low, top, jnp.where(too_high, low, high)),
-    )
+    """Each eigenvalue once the counts on both sides of it agree, which takes one round; by halving where they do not."""
+    half, tiny = jnp.finfo(x.dtype).eps * WIDTH / 2, jnp.finfo(x.dtype).tiny
 
     def wide(carry):
-        (low, high), round = carry
-        return jnp.any(high > low * (1 + 2 * eps * WIDTH) + jnp.finfo(x.dtype).tiny) & (round < LAST_ROUND)
+        low, high, _, round = carry
+        return jnp.any(high > low * (1 + 4 * half) + 2 * tiny) & (round < LAST_ROUND)
 
-    def halve(carry):
-        (low, high), round = carry
-        x = _inside((low, high, k, k + 1), k)
-        up = _count(a, b, x) <= k
-        return (jnp.where(up, x, low), jnp.where(up, high, x)), round + 1
+    def narrow(carry):
+        low, high, points, round = carry
+        up = (_count(a, b, points.ravel()) <= jnp.tile(k, 2)).reshape(points.shape)
+        low = jnp.maximum(low, jnp.max(jnp.where(up, points, 0), axis=0))
+        high = jnp.minimum(high, jnp.min(jnp.where(up, jnp.inf, points), axis=0))
+        middle = _inside((low, high, k, k + 1), k)
+        return low, high, jnp.stack([middle, middle]), round + 1
 
-    (low, high), _ = lax.while_loop(wide, halve, (bracket, 0))
-    return jnp.where(too_high | too_low, low + (high - low) / 2, x)
+    ends = jnp.stack([x * (1 - half), x * (1 + half) + tiny])
+    top = jnp.full_like(x, 4 * jnp.max(a + b) + 1)
+    low, high, points, _ = lax.while_loop(wide, narrow, (jnp.zeros_like(x), top, ends, 0))
+    return jnp.where((low <= x) & (x <= high), x, points[0])

@@ -1,0 +1,146 @@
+"""Times `rmt.spectrum` against the drivers of LAPACK that numpy and scipy reach, for the same accuracy, in one run.
+
+    make bench                                    # after the tail fitters; a quarter of an hour
+    python tests/benchmarks/spectra.py --quick    # small sizes only
+
+One core and one thread for all, calls interleaved, medians, without the first call of each, which compiles. Targets: each
+method within 1.15 of the best LAPACK driver, "auto" never above 1.05 of "svd", and a Gaussian spectrum by its bidiagonal form
+15 times faster than by the matrix.
+"""
+
+import argparse
+import json
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from peers import interleaved, plain, write  # first: it sets the number of threads
+
+# isort: split
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.linalg
+
+import rmt
+
+SIZES = (500, 1000, 2000)
+ENTRIES = {"mu=0.5": 0.5, "mu=1": 1.0, "mu=1.5": 1.5, "mu=2": 2.0, "mu=3": 3.0, "Gaussian": None}
+
+
+def matrix(entries: str, shape: tuple[int, int], seed: int = 0) -> np.ndarray:
+    """Signed Pareto entries, or Gaussian ones."""
+    rng, mu = np.random.default_rng(seed), ENTRIES[entries]
+    return rng.standard_normal(shape) if mu is None else (rng.pareto(mu, shape) + 1) * rng.choice([-1.0, 1.0], shape)
+
+
+def ours(W: np.ndarray, method: str) -> Callable[[], Any]:
+    on_device = jnp.asarray(W)
+    return lambda: jax.block_until_ready(rmt.spectrum(on_device, method).eigenvalues)
+
+
+def drivers(W: np.ndarray) -> dict[str, dict[str, Callable[[], Any]]]:
+    """What there is for each method: singular values, and eigenvalues of W^T W with the product."""
+
+    def gram(driver):
+        return lambda: scipy.linalg.eigvalsh(W.T @ W, driver=driver, check_finite=False)
+
+    def svd(driver):
+        return partial(scipy.linalg.svd, W, compute_uv=False, check_finite=False, lapack_driver=driver)
+
+    return {
+        "svd": {
+            "numpy svd": partial(np.linalg.svd, W, compute_uv=False),
+            "gesdd": svd("gesdd"),
+            "gesvd": svd("gesvd"),
+        },
+        "gram": {"numpy eigvalsh": lambda: np.linalg.eigvalsh(W.T @ W), "evr": gram("evr"), "evd": gram("evd")},
+    }
+
+
+def beside_lapack(sizes: tuple[int, ...], repeats: int, budget: float) -> dict[str, Any]:
+    """Each method against the fastest driver of its kind."""
+    rows = []
+    for M in sizes:
+        for Q in (1, 2):
+            W = matrix("Gaussian", (Q * M, M))
+            for method, calls in drivers(W).items():
+                found = interleaved({"rmt": ours(W, method), **calls}, repeats, budget)
+                mine = found.pop("rmt")[0]
+                best = min(found, key=lambda name: found[name][0])
+                rows.append([f"{Q * M} x {M}", method, 1e3 * mine, best, 1e3 * found[best][0], mine / found[best][0]])
+    columns = ["N x M", "method", "rmt, ms", "best driver", "its ms", "rmt / best"]
+    return {"title": "Eigenvalues of one Gaussian matrix", "columns": columns, "rows": rows, "notes": []}
+
+
+def auto_beside_svd(sizes: tuple[int, ...], repeats: int, budget: float) -> dict[str, Any]:
+    """What the choice costs where it goes one way, and saves where it goes the other."""
+    rows = []
+    for M in sizes:
+        for Q in (1, 2):
+            for entries in ENTRIES:
+                W = matrix(entries, (Q * M, M))
+                found = interleaved({m: ours(W, m) for m in ("auto", "svd")}, repeats, budget)
+                auto, svd = found["auto"][0], found["svd"][0]
+                route = rmt.Route(int(rmt.spectrum(W).route)).name
+                rows.append([entries, f"{Q * M} x {M}", route, 1e3 * auto, 1e3 * svd, auto / svd])
+    columns = ["entries", "N x M", "route", "auto, ms", "svd, ms", "auto / svd"]
+    return {"title": 'method="auto" beside method="svd"', "columns": columns, "rows": rows, "notes": []}
+
+
+def bidiagonal_beside_dense(shapes: tuple[tuple[int, int], ...], repeats: int, budget: float) -> dict[str, Any]:
+    """A key to a Gaussian spectrum: chi draws and counting, against the matrix and its SVD."""
+
+    def chi(key, degrees):
+        return jnp.sqrt(2 * jax.random.gamma(key, degrees / 2))
+
+    @partial(jax.jit, static_argnums=(1, 2))
+    def short(key, N, M):
+        degrees = jnp.concatenate([N - jnp.arange(M, dtype=float), M - 1 - jnp.arange(M - 1, dtype=float)])
+        drawn = chi(key, degrees)
+        return rmt.spectrum(rmt.Bidiagonal(drawn[:M], drawn[M:], N))
+
+    @partial(jax.jit, static_argnums=(1, 2, 3))
+    def long(key, N, M, method):
+        return rmt.spectrum(jax.random.normal(key, (N, M), float), method)
+
+    rows, key = [], jax.random.key(0)
+    for N, M in shapes:
+        calls = {
+            "bidiagonal": lambda N=N, M=M: jax.block_until_ready(short(key, N, M)),
+            "svd": lambda N=N, M=M: jax.block_until_ready(long(key, N, M, "svd")),
+            "auto": lambda N=N, M=M: jax.block_until_ready(long(key, N, M, "auto")),
+        }
+        took = {name: t for name, (t, _) in interleaved(calls, repeats, budget).items()}
+        b = took["bidiagonal"]
+        rows.append([f"{N} x {M}", 1e3 * b, 1e3 * took["svd"], took["svd"] / b, 1e3 * took["auto"], took["auto"] / b])
+    columns = ["N x M", "bidiagonal, ms", "matrix + svd, ms", "times", "matrix + auto, ms", "times"]
+    return {"title": "A Gaussian spectrum from a key", "columns": columns, "rows": rows, "notes": []}
+
+
+def main() -> None:
+    """Run, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="small sizes and few repeats; its figures are rough")
+    parser.add_argument("--out", type=Path, help="write the tables to this JSON file")
+    options = parser.parse_args()
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # before JAX starts its threads
+    sizes = SIZES[:1] if options.quick else SIZES
+    shapes = ((1000, 500),) if options.quick else ((1000, 500), (1000, 1000), (2000, 1000), (4000, 2000))
+    how = (3, 5.0) if options.quick else (15, 40.0)
+    tables = {
+        "lapack": beside_lapack(sizes, *how),
+        "auto": auto_beside_svd(sizes, *how),
+        "bidiagonal": bidiagonal_beside_dense(shapes, *how),
+    }
+    for table in tables.values():
+        print(plain(table), flush=True)
+    if options.out:
+        write(options.out, json.dumps(tables, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
