@@ -40,6 +40,9 @@ class Stable(SymmetricLaw):
     Source: J. P. Nolan, Commun. Statist. Stoch. Models 13 (1997) 759 for the integral over theta, of which that over E is
         the same with the order of integration changed, smooth through mu = 1; draws by J. M. Chambers, C. L. Mallows,
         B. W. Stuck, J. Am. Stat. Assoc. 71 (1976) 340.
+    Accuracy: sf, abs_sf and pdf to 1e-12 relative for 0.3 <= mu <= 2, at every distance (`tests/test_laws.py`, against
+        Fourier inversion in 25 digits and SciPy's Cauchy and normal laws). Draws go through an exponential and a
+        uniform in float64 and are exact as far as their 2^-52 reaches.
     """
 
     mu: Float[Array, ""] = eqx.field(converter=parameter)
@@ -93,18 +96,20 @@ class Stable(SymmetricLaw):
         mu, size = jax.lax.stop_gradient((self.mu, jnp.where(at_end, -1.0, log_p)))
         # Unimodal: 1 - p <= 2 pdf(0) z. Above both the power law's quantile and the Gaussian's, with room to spare.
         low = jnp.log(-jnp.expm1(size)) + jnp.log(jnp.pi / 2) - gammaln(1 + 1 / mu)
-        power = (jnp.where(mu < 2, _log_constant(mu), -size) - size) / mu
+        power = jnp.where(mu < 2, (_log_constant(mu) - size) / mu, -jnp.inf)
         high = jnp.maximum(jnp.logaddexp(power, jnp.log(4.0 - 4 * size) / 2) + 3, low)
 
-        def step(_: Any, state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        def step(i: Array, state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
             low, high, u = state
             log_sf, log_pdf = _log_tail(mu, jnp.exp(u))
             above = log_sf < size
             low, high = jnp.where(above, low, u), jnp.where(above, u, high)
             newton = u + (log_sf - size) * jnp.exp(log_sf - log_pdf - u) / 2
-            return low, high, jnp.where((newton > low) & (newton < high), newton, (low + high) / 2)
+            # Once it is found, rounding may put it outside: a step as short as that is taken all the same.
+            good = ((newton > low) & (newton < high) & (i % 2 == 0)) | (jnp.abs(newton - u) < 1e-10)
+            return low, high, jnp.where(good, newton, (low + high) / 2)
 
-        u = jax.lax.fori_loop(0, 24, step, (low, high, (low + high) / 2))[2]
+        u = jax.lax.fori_loop(0, 40, step, (low, high, (low + high) / 2))[2]
         t = self.scale * jnp.exp(u)
         return implicit_size(self, jnp.where(log_p == 0, 0.0, jnp.where(at_end, jnp.inf, t)), log_p)
 
@@ -144,7 +149,7 @@ def _angles(s: Array) -> tuple[Array, Array]:
 
 def _log_tail(mu: Array, z: Array) -> tuple[Array, Array]:
     """log P(|w| > z) and log pdf(z) of the law of scale 1, z >= 0."""
-    near = jnp.clip(z, 1e-300, _FAR)
+    near = jnp.minimum(jnp.where(z < 1e-100, z + 1e-100, z), _FAR)  # below 1e-100 nothing changes but by its slope
     upper, density = jax.lax.cond(mu <= _TURN, _by_exponential, _by_angle, mu, near)
     log_sf, log_pdf = jnp.log(2 * upper / jnp.pi), jnp.log(density / jnp.pi) - jnp.log(near)
     far_sf, far_pdf = _series(mu, jnp.maximum(z, _FAR))
@@ -207,12 +212,9 @@ def _by_angle(mu: Array, z: Array) -> tuple[Array, Array]:
 
 def _power_series(mu: Array, z: Array) -> tuple[Array, Array]:
     """pi (1/2 - sf) = (1/mu) sum_k (-1)^k Gamma((2k+1)/mu)/(2k+1)! z^(2k+1), and z times its derivative; mu >= 1.4, z <= 1."""
-    square = z * z
-    upper, density = jnp.zeros_like(z), jnp.zeros_like(z)
-    for k in range(20, -1, -1):
-        c = (-1) ** k * jnp.exp(gammaln((2 * k + 1) / mu) - gammaln(2.0 * k + 2)) / mu
-        upper, density = upper * square + c, density * square + (2 * k + 1) * c
-    return z * upper, z * density
+    odd = 2.0 * np.arange(21) + 1
+    a = np.cos(np.pi * np.arange(21)) * jnp.exp(gammaln(odd / mu) - gammaln(odd + 1)) / mu
+    return z * jnp.polyval(a[::-1], z * z), z * jnp.polyval((odd * a)[::-1], z * z)
 
 
 def _series(mu: Array, z: Array) -> tuple[Array, Array]:
@@ -220,11 +222,10 @@ def _series(mu: Array, z: Array) -> tuple[Array, Array]:
     below = jnp.where(mu < 2, mu, 1.0)
     log_z = jnp.log(z)
     r = jnp.exp(-below * log_z)
-    upper, density = jnp.zeros_like(z), jnp.zeros_like(z)
-    for k in range(_TERMS, 0, -1):
-        ratio = (-1) ** (k + 1) * jnp.exp(gammaln(below * k) - gammaln(below) - gammaln(k + 1.0))
-        a = ratio * _sine(below, float(k)) / _sine(below, 1.0)
-        upper, density = upper * r + a, density * r + k * a
+    k = np.arange(1.0, _TERMS + 1)
+    ratio = -np.cos(np.pi * k) * jnp.exp(gammaln(below * k) - gammaln(below) - gammaln(k + 1))
+    a = ratio * _sine(below, k) / _sine(below, 1.0)
+    upper, density = jnp.polyval(a[::-1], r), jnp.polyval((k * a)[::-1], r)
     power = _log_constant(mu) - below * log_z
     log_sf, log_pdf = power + jnp.log(upper), power + jnp.log(density) + jnp.log(below / 2) - log_z
     gaussian = jnp.log(2.0) + log_upper(z / np.sqrt(2)), -z * z / 4 - jnp.log(4 * jnp.pi) / 2
