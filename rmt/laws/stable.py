@@ -180,8 +180,8 @@ def _by_exponential(mu: Array, z: Array) -> tuple[Array, Array]:
 
     first = log_z - share * (_FIRST - np.exp(-_FIRST))
     start = jax.lax.stop_gradient(jnp.where(first < 0, first, mu * first))
-    for _ in range(8):
-        start = newton(start, jax.lax.stop_gradient(first))
+    at = jax.lax.stop_gradient(first)
+    start = jax.lax.fori_loop(0, 8, lambda _, s: newton(s, at), start)
     zero = jnp.zeros_like(z)
     _, upper, density = jax.lax.fori_loop(0, _NODES, node, (jax.lax.stop_gradient(start), zero, zero))
     return upper, density
