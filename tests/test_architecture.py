@@ -17,6 +17,7 @@ ALLOWED = {
     "rmt.keys": set(),
     "rmt.laws": LAWS,
     "rmt.spikes": LAWS,
+    "rmt.extremes": LAWS | {"rmt.spikes"},  # which may itself know the laws
     "rmt.ensembles": ENSEMBLES,
     "rmt.spectra": set(),
     "rmt.tails": TAILS,
