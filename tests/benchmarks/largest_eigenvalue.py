@@ -27,6 +27,7 @@ ENTRIES = {
 }
 MU = [2.5, 3.0, 3.5, 4.0, 5.0]
 STEPS = 140
+KEY = jax.random.key(2028)
 
 
 def largest_eigenvalue(key, X):
@@ -113,7 +114,9 @@ def summary(ds, N, M) -> list[dict]:
 def main() -> None:
     """Run the study and print it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, default=1000)
+    parser.add_argument(
+        "--trials", nargs="+", type=int, default=[1000], help="matrices a cell: one number, or one a size"
+    )
     parser.add_argument("--sizes", nargs="+", default=["600x300", "1000x1000"])
     parser.add_argument("--mu", nargs="+", type=float, default=MU)
     parser.add_argument("--workers", type=int)
@@ -123,13 +126,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     options = parser.parse_args()
     found = {"steps": STEPS, "rows": [], "worst relative error of lambda_max": {}}
-    for size in options.sizes:
+    if len(options.trials) not in (1, len(options.sizes)):
+        parser.error("--trials needs one number, or one a size")
+    trials = options.trials * (len(options.sizes) if len(options.trials) == 1 else 1)
+    for size, n_trials in zip(options.sizes, trials, strict=True):
         N, M = (int(n) for n in size.split("x"))
         found["worst relative error of lambda_max"][size] = worst_error(N, M)
         grid = {"entries": list(ENTRIES), "mu": options.mu, "N": [N], "M": [M]}
         store = options.store.format(size=size)
-        key = jax.random.key(2028)
-        ds = rmt.sweep(measure, grid, key=key, n_trials=options.trials, store=store, workers=options.workers)
+        ds = rmt.sweep(measure, grid, key=KEY, n_trials=n_trials, store=store, workers=options.workers)
         found["rows"] += summary(ds, N, M)
     options.out.write_text(json.dumps(found, indent=1) + "\n")
     for row in found["rows"]:
