@@ -15,6 +15,7 @@ import jax
 jax.config.update("jax_enable_x64", True)
 
 # ruff: noqa: E402 (x64 comes first, so that nothing below can be traced in 32 bits)
+from rmt import extremes as extremes
 from rmt import laws as laws
 from rmt import metrics as metrics
 from rmt import spikes as spikes
@@ -135,6 +136,7 @@ __all__ = [
     "bootstrap_matrix",
     "compare",
     "diagnose",
+    "extremes",
     "fit_tail",
     "johnstone",
     "laws",

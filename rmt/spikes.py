@@ -57,47 +57,91 @@ def spike_std(theta: ArrayLike, Q: ArrayLike, N: ArrayLike, sigma: ArrayLike = 1
     return _sqrt_or_nan(sigma**4 * var)
 
 
-def covariance_spike_threshold(Q: ArrayLike) -> Scalar:
-    """l* = 1 + sqrt c: an eigenvalue l of the population covariance, the others being 1, shows once l > l*.
+def spike_overlaps(theta: ArrayLike, Q: ArrayLike, sigma: ArrayLike = 1.0) -> tuple[Scalar, Scalar]:
+    """|<v, v^>|^2 = (t^2 - c)/(t (t + c)) and |<u, u^>|^2 = (t^2 - c)/(t (t + 1)), t = theta^2/sigma^2; 0 below threshold.
+
+    Squared cosines between the spike u v^T of W = Z + sqrt(N) theta u v^T and the first right and left singular vectors v^
+    (in M dimensions, the eigenvector of X) and u^ (in N dimensions) of W, in the limit. For one large entry W_ij,
+    theta^2 = W_ij^2/N, they are the shares of both vectors that sit on j and on i.
+
+    Args:
+        theta: strength of the spike, in units of the entries of W.
+        Q: aspect ratio N/M >= 1.
+        sigma: standard deviation of the entries of the noise.
+
+    Returns:
+        (right, left).
+
+    Source: F. Benaych-Georges, R. R. Nadakuditi, J. Multivar. Anal. 111 (2012) 120, section 3.1; there the matrix is M x N.
+    Accuracy: `tests/test_spikes.py` finds the overlaps of simulated spikes there within their standard error.
+    """
+    c = 1 / jnp.asarray(Q, float)
+    t = (jnp.asarray(theta, float) / jnp.asarray(sigma, float)) ** 2
+    t = jnp.maximum(t, jnp.sqrt(c))
+    return (t**2 - c) / (t * (t + c)), (t**2 - c) / (t * (t + 1))
+
+
+def covariance_spike_threshold(Q: ArrayLike, sigma: ArrayLike = 1.0) -> Scalar:
+    """l* = sigma^2 (1 + sqrt c): an eigenvalue l of the population covariance, the others being sigma^2, shows once l > l*.
 
     Args:
         Q: aspect ratio N/M >= 1.
+        sigma: square root of the other eigenvalues.
 
     Source: J. Baik, G. Ben Arous, S. Peche, Ann. Probab. 33 (2005) 1643; J. Baik, J. W. Silverstein, J. Multivar. Anal.
         97 (2006) 1382 for real entries.
     """
-    return 1 + jnp.asarray(Q, float) ** -0.5
+    return jnp.asarray(sigma, float) ** 2 * (1 + jnp.asarray(Q, float) ** -0.5)
 
 
-def covariance_spike_location(l: ArrayLike, Q: ArrayLike) -> Scalar:
-    """l (1 + c/(l - 1)), or lambda_plus at and below the threshold.
+def covariance_spike_location(l: ArrayLike, Q: ArrayLike, sigma: ArrayLike = 1.0) -> Scalar:
+    """l (1 + c sigma^2/(l - sigma^2)), or lambda_plus at and below the threshold.
 
-    The limit of the largest eigenvalue of X if the covariance of the rows of W has one eigenvalue l and the others 1.
+    The limit of the largest eigenvalue of X if the covariance of the rows of W has one eigenvalue l and the others sigma^2.
 
     Args:
         l: population eigenvalue, > 0.
         Q: aspect ratio N/M >= 1.
+        sigma: square root of the other eigenvalues.
 
     Source: as `covariance_spike_threshold`.
     """
-    l = jnp.maximum(jnp.asarray(l, float), covariance_spike_threshold(Q))
-    return l * (1 + 1 / (jnp.asarray(Q, float) * (l - 1)))
+    l, var = jnp.maximum(jnp.asarray(l, float), covariance_spike_threshold(Q, sigma)), jnp.asarray(sigma, float) ** 2
+    return l * (1 + var / (jnp.asarray(Q, float) * (l - var)))
 
 
-def covariance_spike_std(l: ArrayLike, Q: ArrayLike, N: ArrayLike) -> Scalar:
-    """Standard deviation of that eigenvalue, l sqrt((2/N)(1 - c/(l - 1)^2)); NaN at and below the threshold.
+def covariance_spike_std(l: ArrayLike, Q: ArrayLike, N: ArrayLike, sigma: ArrayLike = 1.0) -> Scalar:
+    """Standard deviation of that eigenvalue, l sqrt((2/N)(1 - c sigma^4/(l - sigma^2)^2)); NaN up to the threshold.
 
     Args:
         l: population eigenvalue, > 0.
         Q: aspect ratio N/M >= 1.
         N: rows of W.
+        sigma: square root of the other eigenvalues.
 
     Source: D. Paul, Statist. Sinica 17 (2007) 1617, Theorem 3.
     """
-    l, Q = jnp.asarray(l, float), jnp.asarray(Q, float)
-    above = l > covariance_spike_threshold(Q)
-    gap = jnp.where(above, l - 1, 1.0)
+    l, Q, var = jnp.asarray(l, float), jnp.asarray(Q, float), jnp.asarray(sigma, float) ** 2
+    above = l > covariance_spike_threshold(Q, sigma)
+    gap = jnp.where(above, l / var - 1, 1.0)
     return jnp.where(above, l, jnp.nan) * _sqrt_or_nan(2 / jnp.asarray(N, float) * (1 - 1 / (Q * gap**2)))
+
+
+def covariance_spike_overlap(l: ArrayLike, Q: ArrayLike, sigma: ArrayLike = 1.0) -> Scalar:
+    """(1 - c/(r - 1)^2)/(1 + c/(r - 1)), r = l/sigma^2: |<v, v^>|^2 of the eigenvectors to l and to the outlier.
+
+    The limit of the squared cosine between the population's and the sample's eigenvector; 0 at and below the threshold.
+
+    Args:
+        l: population eigenvalue, > 0.
+        Q: aspect ratio N/M >= 1.
+        sigma: square root of the other eigenvalues.
+
+    Source: D. Paul, Statist. Sinica 17 (2007) 1617, Theorem 4. With r = 1 + theta^2 it is the right one of `spike_overlaps`.
+    """
+    c = 1 / jnp.asarray(Q, float)
+    gap = jnp.maximum(jnp.asarray(l, float) / jnp.asarray(sigma, float) ** 2 - 1, jnp.sqrt(c))
+    return (1 - c / gap**2) / (1 + c / gap)
 
 
 def outlier_map(t: ArrayLike, Q: ArrayLike, sigma: ArrayLike = 1.0) -> Scalar:

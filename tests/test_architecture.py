@@ -20,6 +20,7 @@ ALLOWED = {
     "rmt.ensembles": ENSEMBLES | SPECTRA,
     "rmt.batching": set(),
     "rmt.spectra": SPECTRA,
+    "rmt.extremes": LAWS | {"rmt.spikes"},  # which may itself know the laws
     "rmt.tails": TAILS,
     "rmt.metrics": TAILS,
     "rmt.inference": set(),

@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 import rmt
-from rmt.laws import Above, Exponential, ExpTruncatedPowerLaw, LogNormal, PowerLaw, Weibull
+from rmt.laws import Above, Exponential, ExpTruncatedPowerLaw, FrechetOrder, LogNormal, PowerLaw, Weibull
 from rmt.laws.base import signed_exponential
 from rmt.laws.exp_truncated import log_scaled_integral
 
@@ -274,6 +274,8 @@ CASES = {
     ),
     "frechet_0.75": Case(rmt.Frechet(shape=0.75), stats.invweibull(0.75), POWERS),
     "frechet_3": Case(rmt.Frechet(shape=3, scale=2), stats.invweibull(3, scale=2), POWERS),
+    "frechet_second": Case(FrechetOrder(1.25, 2), stats.gengamma(2, -1.25), POWERS),
+    "frechet_fifth": Case(FrechetOrder(1.25, 5, scale=3), stats.gengamma(5, -1.25, scale=3), POWERS),
     "mp_1": Case(rmt.MarchenkoPastur(Q=1), MarchenkoPasturByQuadrature(1), (3.9, 3.9999, 3.9999999)),
     "mp_2": Case(rmt.MarchenkoPastur(Q=2), MarchenkoPasturByQuadrature(2), (2.9, 2.914, 2.9142135)),
     "mp_10_sigma": Case(
@@ -582,6 +584,7 @@ def test_float32_draws_are_the_rounded_float64_draws():
         (lambda: rmt.Stable(mu=1, scale=0), r"Stable\(scale\)"),
         (lambda: rmt.Laplace(scale=-1), r"Laplace\(scale\)"),
         (lambda: rmt.Signed(3.0), r"Signed\(law\) needs a law"),
+        (lambda: FrechetOrder(shape=1, k=0), r"FrechetOrder\(k\) needs an integer k >= 1, 1 for the largest, got 0"),
         (lambda: rmt.Pareto(mu=2, signed=1), r"signed.* True or False"),
         (lambda: rmt.Centred(3.0), r"Centred\(law\) needs a law"),
         (lambda: PowerLaw(alpha=1), r"PowerLaw\(alpha\) needs a finite alpha > 1, got 1.0 without an xmax"),

@@ -47,6 +47,28 @@ def test_covariance_spike_starts_at_the_edge_and_is_an_additive_one():
     assert np.isnan(spikes.covariance_spike_std(threshold * 0.99, Q, 100)).all()
 
 
+def test_covariance_spikes_scale_with_the_noise():
+    """W -> sigma W: eigenvalues are multiplied by sigma^2, vectors stay."""
+    l, var = 4.0, SIGMA**2
+    np.testing.assert_allclose(spikes.covariance_spike_threshold(Q, SIGMA), var * spikes.covariance_spike_threshold(Q))
+    for function in (spikes.covariance_spike_location, lambda l, Q, s=1.0: spikes.covariance_spike_std(l, Q, 100, s)):
+        np.testing.assert_allclose(function(l * var, Q, SIGMA), var * function(l, Q), rtol=1e-13)
+    overlap = spikes.covariance_spike_overlap
+    np.testing.assert_allclose(overlap(l * var, Q, SIGMA), overlap(l, Q), rtol=1e-13)
+
+
+def test_overlaps_start_at_zero_and_end_at_one():
+    threshold = spikes.spike_threshold(Q, SIGMA)
+    for strength, want in ((0.5, 0.0), (1.0, 0.0), (1e7, 1.0)):
+        right, left = spikes.spike_overlaps(strength * threshold, Q, SIGMA)
+        np.testing.assert_allclose((right, left), np.full((2, 3), want), atol=1e-12)
+    right, left = spikes.spike_overlaps(1.5 * threshold, Q, SIGMA)
+    assert (right >= left).all()  # v has fewer dimensions
+    np.testing.assert_allclose(right[0], left[0], rtol=1e-14)  # unless W is square
+    theta2 = (1.5 * threshold) ** 2
+    np.testing.assert_allclose(spikes.covariance_spike_overlap(theta2 + SIGMA**2, Q, SIGMA), right, rtol=1e-13)
+
+
 @pytest.mark.parametrize("function", [spikes.spike_std, spikes.covariance_spike_std])
 def test_standard_deviations_have_a_finite_slope_above_the_threshold(function):
     assert np.isfinite(jax.grad(function)(3.0, 2.0, 100.0))
@@ -94,3 +116,52 @@ def test_one_large_entry_is_found_at_the_outlier_map():
     found = top_eigenvalues(sample, TRIALS)
     error = found.std(ddof=1) / np.sqrt(TRIALS)
     assert abs(found.mean() - spikes.outlier_map(t, N / M)) < 4 * error + 3 / N
+
+
+def top_vectors(sample, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """First right and left singular vectors of n matrices."""
+    W = jax.jit(jax.vmap(sample))(jax.random.split(jax.random.key(12), n))
+    u, _, vt = np.linalg.svd(np.asarray(W), full_matrices=False)
+    return vt[:, 0, :], u[:, :, 0]
+
+
+def check_overlap(found: np.ndarray, limit) -> None:
+    """Mean within 4 standard errors and the next order, 3/N."""
+    assert abs(found.mean() - limit) < 4 * found.std(ddof=1) / np.sqrt(len(found)) + 3 / N
+
+
+def test_additive_spike_shows_in_the_vectors():
+    """Along a fixed u and v, which for Gaussian noise is no loss."""
+    sigma, theta = 2.0, 2.5
+
+    def sample(key: jax.Array) -> jax.Array:
+        return rmt.Gaussian(sigma).sample(key, (N, M)).at[:, 0].add(theta)  # u = 1/sqrt N, v = e_0
+
+    right, left = top_vectors(sample, TRIALS)
+    want = spikes.spike_overlaps(theta, N / M, sigma)
+    check_overlap(right[:, 0] ** 2, want[0])
+    check_overlap(left.mean(1) ** 2 * N, want[1])
+
+
+def test_below_the_threshold_the_vectors_know_nothing():
+    """The overlap is of the order 1/M then, and not that of a strong spike."""
+    theta = 0.3 * float(spikes.spike_threshold(N / M))
+    right, _ = top_vectors(lambda key: rmt.Gaussian().sample(key, (N, M)).at[:, 0].add(theta), TRIALS)
+    assert (right[:, 0] ** 2).mean() < 3 / M
+
+
+def test_covariance_spike_shows_in_the_vector():
+    l, sigma = 9.0, 1.5
+
+    def sample(key: jax.Array) -> jax.Array:
+        return rmt.Gaussian(sigma).sample(key, (N, M)).at[:, 0].multiply(jnp.sqrt(l) / sigma)
+
+    check_overlap(top_vectors(sample, TRIALS)[0][:, 0] ** 2, spikes.covariance_spike_overlap(l, N / M, sigma))
+
+
+def test_one_large_entry_shows_in_the_vectors():
+    t = 1.5
+    right, left = top_vectors(lambda key: rmt.Gaussian().sample(key, (N, M)).at[3, 5].set(jnp.sqrt(N * t)), TRIALS)
+    want = spikes.spike_overlaps(np.sqrt(t), N / M)
+    check_overlap(right[:, 5] ** 2, want[0])
+    check_overlap(left[:, 3] ** 2, want[1])

@@ -7,6 +7,7 @@ from rmt.laws.entries import ENTRY_LAWS
 from rmt.laws.exp_truncated import ExpTruncatedPowerLaw
 from rmt.laws.exponential import Exponential
 from rmt.laws.frechet import Frechet
+from rmt.laws.frechet_order import FrechetOrder
 from rmt.laws.gaussian import Gaussian
 from rmt.laws.laplace import Laplace
 from rmt.laws.log_normal import LogNormal
@@ -26,6 +27,7 @@ __all__ = [
     "ExpTruncatedPowerLaw",
     "Exponential",
     "Frechet",
+    "FrechetOrder",
     "Gaussian",
     "Laplace",
     "Law",

@@ -78,7 +78,7 @@ class Above(SurvivalLaw):
 @jax.jit
 def _excess(law: Above) -> Array:
     """E[(x - xmin)^order] = int_0^inf (x(l) - xmin)^order exp(-l) dl for order 1 and 2, where x(l) has logsf = -l."""
-    nodes, weights = (jnp.asarray(values) for values in _exponential_rule())
+    nodes, weights = (jnp.asarray(values) for values in exponential_rule())
 
     def moment(order: Array) -> Array:
         decay = 1 - order / law.tail_index  # the integrand's, for a power-law tail
@@ -95,7 +95,7 @@ def _excess(law: Above) -> Array:
 
 
 @cache
-def _exponential_rule() -> tuple[np.ndarray, np.ndarray]:
+def exponential_rule() -> tuple[np.ndarray, np.ndarray]:
     """Nodes t and weights of the double-exponential rule on (0, inf), t = exp(s - exp(-s)), for integrands like exp(-t)."""
     step = 0.05
     s = np.arange(-90, 77) * step
