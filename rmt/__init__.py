@@ -58,11 +58,14 @@ from rmt.tails import (
 if TYPE_CHECKING:
     from rmt.claims import Claim, Size, Verdict
     from rmt.replicates import MatrixBootstrap, bootstrap_matrix
-    from rmt.sweeps import sweep
+    from rmt.sweeps import Dask, Processes, Threads, sweep
 
 # These pull in xarray, zarr or scipy.stats, which nobody should wait for who only fits a tail.
 _LAZY = {
     "sweep": "rmt.sweeps",
+    "Threads": "rmt.sweeps",
+    "Processes": "rmt.sweeps",
+    "Dask": "rmt.sweeps",
     "bootstrap_matrix": "rmt.replicates",
     "MatrixBootstrap": "rmt.replicates",
     "Claim": "rmt.claims",
@@ -77,6 +80,7 @@ __all__ = [
     "Claim",
     "Clauset",
     "Comparison",
+    "Dask",
     "Diagnosis",
     "Ensemble",
     "ExpTruncated",
@@ -91,6 +95,7 @@ __all__ = [
     "MarchenkoPastur",
     "MatrixBootstrap",
     "Pareto",
+    "Processes",
     "Resampled",
     "Scan",
     "Shuffled",
@@ -101,6 +106,7 @@ __all__ = [
     "StretchedExponential",
     "StudentT",
     "TailFit",
+    "Threads",
     "TracyWidom",
     "TruncatedPareto",
     "Verdict",
