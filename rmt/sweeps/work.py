@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Lock
 from typing import Any
 
@@ -124,8 +125,11 @@ def _by_value(measure: Measure) -> Iterator[None]:
     """While it lasts, cloudpickle takes a lone file's functions along, since a worker cannot import that file."""
     import cloudpickle
 
-    module = sys.modules.get(getattr(inspect.unwrap(measure), "__module__", None) or type(measure).__module__)
-    if module is None or "." in module.__name__ or hasattr(module, "__path__") or module.__name__ == "__main__":
+    while isinstance(measure, partial):
+        measure = measure.func
+    module = sys.modules.get(inspect.unwrap(measure).__module__)
+    name = module.__name__ if module else ""
+    if module is None or "." in name or hasattr(module, "__path__") or name in ("__main__", *sys.stdlib_module_names):
         yield  # of a package, or of __main__, which cloudpickle takes along by itself
         return
     cloudpickle.register_pickle_by_value(module)
