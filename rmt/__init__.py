@@ -74,11 +74,14 @@ from rmt.tails import (
 if TYPE_CHECKING:
     from rmt.claims import Claim, Size, Verdict
     from rmt.replicates import MatrixBootstrap, bootstrap_matrix
-    from rmt.sweeps import sweep
+    from rmt.sweeps import Dask, Processes, Threads, sweep
 
 # These pull in xarray, zarr or scipy.stats, which nobody should wait for who only fits a tail.
 _LAZY = {
     "sweep": "rmt.sweeps",
+    "Threads": "rmt.sweeps",
+    "Processes": "rmt.sweeps",
+    "Dask": "rmt.sweeps",
     "bootstrap_matrix": "rmt.replicates",
     "MatrixBootstrap": "rmt.replicates",
     "Claim": "rmt.claims",
@@ -97,6 +100,7 @@ __all__ = [
     "Comparison",
     "Correlated",
     "Correlation",
+    "Dask",
     "Diagnosis",
     "Ensemble",
     "ExpTruncated",
@@ -112,6 +116,7 @@ __all__ = [
     "MarchenkoPastur",
     "MatrixBootstrap",
     "Pareto",
+    "Processes",
     "Resampled",
     "Route",
     "Scan",
@@ -126,6 +131,7 @@ __all__ = [
     "StretchedExponential",
     "StudentT",
     "TailFit",
+    "Threads",
     "Toeplitz",
     "TracyWidom",
     "TruncatedPareto",

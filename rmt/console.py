@@ -6,6 +6,7 @@ import math
 import os
 import platform
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,7 @@ def plain(value: Any) -> Any:
 def written_whole(path: Path) -> Iterator[Path]:
     """A path to write to that takes the place of `path` when all is written, so that readers see all or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")  # process ids are not unique among machines
     try:
         with names(path):
             yield aside

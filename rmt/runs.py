@@ -11,7 +11,7 @@ import jax
 from rmt.claims import Claim, Verdict
 from rmt.console import names, written_whole
 from rmt.keys import point_key
-from rmt.sweeps import sweep
+from rmt.sweeps import Executor, sweep
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -20,12 +20,20 @@ VERSIONS = ("rmt", "jax", "jaxlib", "numpy", "scipy", "python", "device")
 
 
 def run_claim(
-    file: Path, claim: Claim, size: str, out: Path, seed: int, workers: int | None = None, restart: bool = False
+    file: Path,
+    claim: Claim,
+    size: str,
+    out: Path,
+    seed: int,
+    executor: Executor | None = None,
+    shard: tuple[int, int] | None = None,
+    restart: bool = False,
 ) -> tuple["xr.Dataset", Sequence[Verdict]]:
     """Sweep a claim's grid, check it, draw its figure, and keep all in OUT/<claim>/<size>.zarr, .svg and .json.
 
     The sweep's key is `point_key(jax.random.key(seed), {"claim": name})`: claims share no draws, and a claim's draws do
-    not depend on what else is run. Figure and record appear whole or not at all.
+    not depend on what else is run. Figure and record appear whole or not at all. A shard (see `rmt.sweep`) that ends
+    while cells of others are missing leaves figure and record to them, and returns no verdicts.
 
     Raises:
         InputError: the store in OUT is of another sweep, damaged or in use.
@@ -43,11 +51,14 @@ def run_claim(
             key=point_key(jax.random.key(seed), {"claim": claim.name}),
             n_trials=claim.sizes[size].n_trials,
             store=store,
-            workers=workers,
+            executor=executor,
+            shard=shard,
             progress=claim.name,
             restart=restart,
         )
     seconds = earlier + time.perf_counter() - start
+    if ds.attrs["missing_cells"]:
+        return ds, ()
     verdicts = claim.check(ds)
     figure = claim.figure(ds)
     with written_whole(base.with_suffix(".svg")) as path:

@@ -81,7 +81,7 @@ def one_error(result):
 def test_run_leaves_dataset_figure_record_and_page(tmp_path, experiment):
     out = tmp_path / "results"
     file = experiment("one")
-    result = invoke("run", file, "--size", "smoke", "--out", out, "--seed", 3, "--workers", 1)
+    result = invoke("run", file, "--size", "smoke", "--out", out, "--seed", 3)
     assert result.exit_code == 0, result.output  # a contradicted claim is a finding
     assert "contradicted: the mean is zero. It is one." in result.output
     assert re.search(r"root is not finite in \d+ of 12 trials", result.output)
@@ -109,6 +109,32 @@ def test_run_leaves_dataset_figure_record_and_page(tmp_path, experiment):
     assert (out / "report.html").read_bytes() == page
 
 
+def stored(folder):
+    return {
+        p.relative_to(folder): p.read_bytes() for p in sorted((folder / "one" / "smoke.zarr").rglob("*")) if p.is_file()
+    }
+
+
+def test_shards_leave_the_verdicts_to_the_last(tmp_path, experiment):
+    file = experiment("one")
+    command = ("run", file, "--size", "smoke", "--out")
+    for shard, left in {"2/3": 2, "0/3": 1}.items():  # of two cells, the last of three shards has none
+        result = invoke(*command, tmp_path / "shards", "--shard", shard)
+        assert result.exit_code == 0, result.output
+        assert f"{left} cells are left to other shards" in result.output
+        assert not (tmp_path / "shards" / "one" / "smoke.json").exists()
+    assert "contradicted: the mean is zero" in invoke(*command, tmp_path / "shards", "--shard", "1/3").output
+    assert invoke(*command, tmp_path / "plain").exit_code == 0
+    assert stored(tmp_path / "shards") == stored(tmp_path / "plain")
+
+
+def test_worker_processes_write_the_same_store(tmp_path, experiment):
+    command = ("run", experiment("one"), "--size", "smoke", "--out")
+    assert invoke(*command, tmp_path / "threads").exit_code == 0
+    assert invoke(*command, tmp_path / "processes", "--workers", 2).exit_code == 0
+    assert stored(tmp_path / "threads") == stored(tmp_path / "processes")
+
+
 def test_a_bug_in_one_experiment_spares_the_others(tmp_path, experiment):
     broken, sound = experiment("broken", "ds['nonesuch']"), experiment("sound")
     result = invoke("run", broken, sound, "--size", "smoke", "--out", tmp_path / "results")
@@ -129,6 +155,10 @@ def test_run_refuses(tmp_path, experiment):
     file = experiment("one")
     assert "no such file or folder" in one_error(invoke("run", tmp_path / "nonesuch.py"))
     assert "has no size 'paper'; it has smoke" in one_error(invoke("run", file, "--size", "paper"))
+    assert "give one of them" in one_error(invoke("run", file, "--workers", 2, "--scheduler", "tcp://x:1"))
+    assert "start all shards" in one_error(invoke("run", file, "--shard", "0/3", "--restart"))
+    for shard in ("3/3", "1", "a/b", "-1/3"):
+        assert "--shard must be I/N with 0 <= I < N" in one_error(invoke("run", file, f"--shard={shard}"))
     (tmp_path / "taken").write_text("")
     assert "taken: File exists" in one_error(invoke("run", file, "--size", "smoke", "--out", tmp_path / "taken"))
     assert "no such folder" in one_error(invoke("report", tmp_path / "nonesuch"))

@@ -18,7 +18,7 @@ import xarray as xr
 from conftest import ROOT
 
 from rmt.errors import InputError
-from rmt.sweeps import provenance, sweep
+from rmt.sweeps import Threads, provenance, sweep
 from rmt.sweeps import store as stores
 from rmt.sweeps.programs import Program
 
@@ -37,7 +37,7 @@ def measure(key, N, mu):
 
 def run(store=None):
     grid = {"N": [80], "mu": [0.75, 1.0, 1.5, 2.0, 2.5, 3.0]}
-    return rmt.sweep(measure, grid, key=jax.random.key(1), n_trials=7, block=4, workers=2, store=store, progress=False)
+    return rmt.sweep(measure, grid, key=jax.random.key(1), n_trials=7, block=4, executor=rmt.Threads(2), store=store, progress=False)
 
 if __name__ == "__main__":
     run(sys.argv[1])
@@ -66,9 +66,9 @@ def counted(monkeypatch):
     cells = []
     compute = Program.run
 
-    def count(self, keys, point, done, stop):
+    def count(self, keys, point, done, stop, device):
         cells.append((tuple(point.values()), done, stop))
-        return compute(self, keys, point, done, stop)
+        return compute(self, keys, point, done, stop, device)
 
     monkeypatch.setattr(Program, "run", count)
     return cells
@@ -142,14 +142,14 @@ def measure(key, N, mu):
 
 def run(store, grid=None, n_trials=6, measure=measure, key=KEY, **options):
     grid = {"N": [2], "mu": [0.5, 1.0]} if grid is None else grid
-    options = {"block": 4, "workers": 1, "progress": False, "store": store} | options
+    options = {"block": 4, "executor": Threads(1), "progress": False, "store": store} | options
     return sweep(measure, grid, key=key, n_trials=n_trials, **options)
 
 
 def test_finished_cells_are_not_computed_again(stored, counted):
     path, first = stored
     assert run(path).identical(first)
-    assert run(str(path), workers=2).identical(first)
+    assert run(str(path), executor=Threads(2)).identical(first)
     assert counted == []
     assert run(None).identical(first)
     assert len(counted) == 4

@@ -10,9 +10,9 @@ import pytest
 
 import rmt
 from rmt.keys import point_key, trial_keys
-from rmt.sweeps import count_nonfinite, progress, sweep
+from rmt.sweeps import Threads, count_nonfinite, progress, sweep
+from rmt.sweeps.cells import Cell
 from rmt.sweeps.programs import Program
-from rmt.sweeps.sweep import Cell
 
 KEY = jax.random.key(5)
 GRID = {"N": [8], "law": ["pareto", "normal"], "mu": [0.5, 1.5, 3.0]}
@@ -26,7 +26,10 @@ def measure(key, N, law, mu):
 
 def run(measure=measure, grid=GRID, n_trials=7, **options):
     return sweep(
-        measure, grid, key=KEY, **({"n_trials": n_trials, "block": 4, "workers": 1, "progress": False} | options)
+        measure,
+        grid,
+        key=KEY,
+        **({"n_trials": n_trials, "block": 4, "executor": Threads(1), "progress": False} | options),
     )
 
 
@@ -61,9 +64,9 @@ def test_dims_dtypes_and_attributes(whole):
         ({"n_trials": 13}, {"trial": slice(7)}),
         ({"grid": {"N": [12, 8], "law": ["normal", "pareto"], "mu": [3.0, 9.0, 0.5, 1.5]}}, GRID),
         ({"grid": {"mu": [3.0, 1.5, 0.5], "N": [8], "law": ["normal", "pareto"]}}, GRID),
-        ({"workers": 2}, {}),
+        ({"executor": Threads(2)}, {}),
     ],
-    ids=["more trials", "larger grid", "other order of axes", "two workers"],
+    ids=["more trials", "larger grid", "other order of axes", "two threads"],
 )
 def test_values_depend_on_key_point_and_trial_alone(whole, options, part):
     other = run(**options)
@@ -78,7 +81,7 @@ def test_trials_of_a_batch_do_not_depend_on_its_filling():
     assert full.isel(trial=slice(5)).drop_attrs().identical(part.drop_attrs())
 
 
-def test_float_axes_share_one_program_and_workers_one_compilation():
+def test_float_axes_share_one_program_and_threads_one_compilation():
     compiled = []
 
     def count(name, _seconds, **_):
@@ -90,9 +93,9 @@ def test_float_axes_share_one_program_and_workers_one_compilation():
     jax.monitoring.register_event_duration_secs_listener(count)
     try:
         sizes = []
-        for workers in (1, 4):
+        for threads in (1, 4):
             compiled.clear()
-            run(fresh, {"N": [3], "mu": [float(i) for i in range(1, 13)]}, workers=workers)
+            run(fresh, {"N": [3], "mu": [float(i) for i in range(1, 13)]}, executor=Threads(threads))
             sizes.append(sum("backend_compile" in name for name in compiled))
     finally:
         jax.monitoring.clear_event_listeners()
@@ -100,7 +103,7 @@ def test_float_axes_share_one_program_and_workers_one_compilation():
     assert sizes[1] == 1
 
 
-def test_workers_run_at_the_same_time():
+def test_threads_run_at_the_same_time():
     meeting = threading.Barrier(2)
 
     def meet(x):
@@ -111,7 +114,7 @@ def test_workers_run_at_the_same_time():
         x = mu + jax.random.normal(key)
         return {"x": jax.pure_callback(meet, jax.ShapeDtypeStruct((), x.dtype), x, vmap_method="sequential")}
 
-    assert np.isfinite(run(measure, {"mu": [0.0, 1.0]}, n_trials=2, workers=2).x).all()
+    assert np.isfinite(run(measure, {"mu": [0.0, 1.0]}, n_trials=2, executor=Threads(2)).x).all()
 
 
 def test_blas_runs_on_one_thread():
@@ -172,7 +175,11 @@ def ok(key, **point):
         ({"grid": {"trial": [1]}}, "may not be called 'trial'"),
         ({"grid": {"key": [1]}}, "may not be called 'key'"),
         ({"n_trials": 0}, "n_trials must be an int of at least 1, got 0"),
-        ({"workers": 0}, "workers must be an int of at least 1, got 0"),
+        ({"batch_size": 0}, "batch_size must be an int of at least 1, got 0"),
+        ({"executor": 2}, "executor must be rmt.Threads"),
+        ({"shard": (3, 3)}, "shard must be"),
+        ({"shard": (0, 3)}, "a shard needs a store"),
+        ({"shard": (0, 3), "store": "s", "restart": True}, "restart would throw away"),
         ({"block": 10, "batch_size": 4}, "batch_size must divide block"),
         ({"store": 3}, "store must be a path"),
         ({"key": 0}, "needs one key"),
@@ -199,7 +206,7 @@ def test_an_error_in_a_cell_ends_the_sweep():
         return {"x": jax.pure_callback(fail, jax.ShapeDtypeStruct((), x.dtype), x, vmap_method="sequential")}
 
     with pytest.raises(Exception, match="the cell broke"):
-        run(measure, {"mu": [0.0, 1.0]}, workers=2)
+        run(measure, {"mu": [0.0, 1.0]}, executor=Threads(2))
 
 
 def test_cost_of_a_cell_is_that_of_its_svds():

@@ -1,5 +1,6 @@
 """`rmt run` and `rmt report`: claims, their verdicts and the page that shows them."""
 
+import re
 import traceback
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -31,7 +32,16 @@ Paths = Annotated[list[Path], typer.Argument(metavar="PATH...", help="Experiment
 Size = Annotated[SizeName, typer.Option(help="smoke: seconds a claim; default: minutes; paper: the published sizes.")]
 Out = Annotated[Path, typer.Option(help="Folder for datasets, verdicts, figures and the page.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all draws.")]
-Workers = Annotated[int | None, typer.Option(min=1, help="Cells computed at once; by default one per core.")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Worker processes; by default threads of one process, one per core or device.")
+]
+Scheduler = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="A dask scheduler, whose workers compute instead.")
+]
+Shard = Annotated[
+    str | None,
+    typer.Option(metavar="I/N", help="Only every N-th cell from the I-th on, 0/N .. N-1/N; all N share OUT."),
+]
 Restart = Annotated[bool, typer.Option("--restart", help="Throw away what earlier runs stored for these claims.")]
 
 
@@ -42,6 +52,8 @@ def run(
     out: Out = Path("results"),
     seed: Seed = 0,
     workers: Workers = None,
+    scheduler: Scheduler = None,
+    shard: Shard = None,
     restart: Restart = False,
 ) -> None:
     """Run experiments and judge their claims.
@@ -58,8 +70,12 @@ def run(
 
       rmt run experiments/04_alpha_mu.py --size smoke
       rmt run experiments --out results/seed1 --seed 1
+      rmt run experiments --size paper --workers 32
+      rmt run experiments --size paper --shard $SLURM_ARRAY_TASK_ID/32
     """
     from rmt.claims import load_claims
+
+    how = _how(workers, scheduler, shard, restart)
 
     claims = load_claims(paths)
     for file, claim in claims.items():
@@ -72,7 +88,7 @@ def run(
     for i, (file, claim) in enumerate(claims.items(), 1):
         typer.secho(f"[{i}/{len(claims)}] {claim.title}", bold=True)
         try:
-            verdicts = _run_one(file, claim, size.value, out, seed, workers, restart)
+            verdicts = _run_one(file, claim, size.value, out, seed, how)
             rows += [{"claim": claim.name, **verdict.to_json()} for verdict in verdicts]
         except (InputError, OSError):
             raise
@@ -89,12 +105,38 @@ def run(
         raise SystemExit(1)
 
 
+def _how(workers: int | None, scheduler: str | None, shard: str | None, restart: bool) -> dict[str, Any]:
+    """The options of `run_claim` that say where cells are computed."""
+    from rmt.sweeps import Dask, Processes
+
+    if workers is not None and scheduler is not None:
+        raise InputError("--workers are processes here and --scheduler has its own workers; give one of them")
+    if shard is not None and restart:
+        raise InputError(
+            "--restart would throw away what other shards computed; remove the store, then start all shards"
+        )
+    executor = Dask(scheduler) if scheduler is not None else Processes(workers) if workers is not None else None
+    return {"executor": executor, "shard": _shard(shard) if shard is not None else None, "restart": restart}
+
+
+def _shard(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not match or not int(match[1]) < int(match[2]):
+        raise InputError(f"--shard must be I/N with 0 <= I < N, as 0/3, 1/3 and 2/3 for three shards; got {text!r}")
+    return int(match[1]), int(match[2])
+
+
 def _run_one(
-    file: Path, claim: "Claim", size: str, out: Path, seed: int, workers: int | None, restart: bool
+    file: Path, claim: "Claim", size: str, out: Path, seed: int, how: Mapping[str, Any]
 ) -> Sequence["Verdict"]:
     from rmt.runs import run_claim
 
-    ds, verdicts = run_claim(file, claim, size, out, seed, workers, restart)
+    ds, verdicts = run_claim(file, claim, size, out, seed, **how)
+    if missing := ds.attrs["missing_cells"]:
+        typer.echo(
+            f"  {missing} cells are left to other shards; the last to end gives the verdicts, or the same command without --shard"
+        )
+        return verdicts
     _print_failures(ds)
     for verdict in verdicts:
         typer.secho(f"  {verdict.outcome}", fg=COLORS[verdict.outcome], nl=False)

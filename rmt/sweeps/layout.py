@@ -12,6 +12,7 @@ from rmt.keys import canonical
 
 Axes = Mapping[str, tuple[Any, ...]]
 Values = dict[str, np.ndarray]
+Device = Any  # a jax.Device, which type checkers take for a variable
 
 RESERVED = ("trial", "block", "key", "done")  # names of dims, arguments and arrays of a sweep's own
 

@@ -4,6 +4,8 @@ import hashlib
 import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from functools import partial
 from threading import Lock
 from typing import Any
 
@@ -12,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
-from rmt.sweeps.layout import RESERVED, Axes, Output, Values
+from rmt.sweeps.layout import RESERVED, Axes, Device, Output, Values
 from rmt.sweeps.progress import Progress
 
 Measure = Callable[..., Mapping[str, Any]]
@@ -23,6 +25,7 @@ class Program:
 
     Attributes:
         outputs: what the measure returns there.
+        batch_size: trials that run at once.
     """
 
     def __init__(
@@ -45,33 +48,56 @@ class Program:
         shapes = jax.eval_shape(trial, key, point)
         self.outputs = {name: _output(name, shape) for name, shape in zip(names, shapes, strict=True)}
         self._start = tuple(output.empty((block,)) for output in self.outputs.values())
-        self._lowered = jax.jit(_batches(trial, batch_size)).trace(keys, 0, 0, point, self._start).lower()
-        self._compiled: Any = None
+        self._jaxpr = jax.jit(_batches(trial, batch_size)).trace(keys, 0, 0, point, self._start)
+        self._lowered = self._jaxpr.lower()
+        self._compiled: dict[Device | None, Any] = {}
         self._lock = Lock()
-        self._traced, self._batch_size = tuple(traced), batch_size
+        self._traced, self.batch_size = tuple(traced), batch_size
 
     def digest(self) -> str:
         """SHA-256 of the lowered program: the same program, the same values."""
         return hashlib.sha256(self._lowered.as_text().encode()).hexdigest()
 
-    def run(self, keys: Key[Array, " block"], point: Mapping[str, Any], done: int, stop: int) -> Values:
-        """Values of a block, in which trials done .. stop - 1 are computed and others may be left at the fill value."""
-        with self._lock:  # workers that need the same program wait for one compilation
-            if self._compiled is None:
-                self._compiled = self._lowered.compile()
-        first, last = done // self._batch_size, -(-stop // self._batch_size)
+    def run(
+        self,
+        keys: Key[Array, " block"],
+        point: Mapping[str, Any],
+        done: int,
+        stop: int,
+        device: Device | None = None,
+    ) -> Values:
+        """Values of a block, in which trials done .. stop - 1 are computed and others may be left at the fill value.
+
+        Args:
+            device: where to run; None is JAX's default device.
+        """
+        first, last = done // self.batch_size, -(-stop // self.batch_size)
         traced = {name: point[name] for name in self._traced}
-        out = self._compiled(jax.random.key_data(keys), first, last, traced, self._start)
+        out = self._on(device)(np.asarray(jax.random.key_data(keys)), first, last, traced, self._start)
         return {name: np.asarray(value) for name, value in zip(self.outputs, out, strict=True)}
+
+    def memory(self) -> int:
+        """Bytes that the compiled program needs on the device; 0 where XLA does not say."""
+        need = self._on(None).memory_analysis()
+        return need.temp_size_in_bytes + need.argument_size_in_bytes + need.output_size_in_bytes if need else 0
+
+    def _on(self, device: Device | None) -> Any:
+        """The program compiled for a device: one text for all, so that its values do not depend on which."""
+        with self._lock:  # workers that need the same program wait for one compilation
+            if device not in self._compiled:
+                with jax.default_device(device) if device else nullcontext():
+                    self._compiled[device] = (self._jaxpr.lower() if device else self._lowered).compile()
+            return self._compiled[device]
 
 
 def compile_measure(
-    measure: Measure, axes: Axes, impl: str, block: int, batch_size: int, progress: bool | str = False
+    measure: Measure, axes: Axes, impl: str, block: int, batch_size: int | None, progress: bool | str = False
 ) -> dict[str, Program]:
     """A program for every combination of static coordinates, by `static_name`; all have the same outputs.
 
     Args:
         impl: the kind of key, as `jax.random.key_impl` names it.
+        batch_size: None takes, for each program, the largest that `device_memory` has room for.
 
     Raises:
         ValueError: the measure does not return a mapping, or not the same names, shapes and dtypes everywhere.
@@ -80,12 +106,35 @@ def compile_measure(
     traced = [name for name in axes if name not in static]
     points = [dict(zip(static, values, strict=True)) for values in itertools.product(*(axes[name] for name in static))]
     programs: dict[str, Program] = {}
+    limit = device_memory() if batch_size is None else None
     with Progress(progress, len(points), 0, len(points), "programs traced") as bar:
         for point in points:
-            program = programs[static_name(point)] = Program(measure, point, traced, impl, block, batch_size)
+            make = partial(Program, measure, point, traced, impl, block)
+            program = programs[static_name(point)] = (
+                make(batch_size) if batch_size else largest_batch(make, block, limit)
+            )
             _check(program.outputs, next(iter(programs.values())).outputs, point, axes)
             bar.advance(1)
     return programs
+
+
+def device_memory() -> int | None:
+    """Half of what JAX may allocate on the default device: solvers take workspace that no analysis shows. None if unknown."""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    return stats["bytes_limit"] // 2 if "bytes_limit" in stats else None
+
+
+def largest_batch(make: Callable[[int], Program], block: int, limit: int | None) -> Program:
+    """The program with the largest batch, of the divisors of `block`, that needs no more than `limit` bytes; at least 1.
+
+    It depends on the program and the device alone, so a larger grid leaves the batches of earlier points as they were.
+    """
+    batch, program = block, make(block)
+    while limit and batch > 1 and (need := program.memory()) > limit:
+        fits = batch * limit / need  # memory grows with the batch
+        batch = max(b for b in range(1, batch) if block % b == 0 and (b <= fits or b == 1))
+        program = make(batch)
+    return program
 
 
 def static_name(point: Mapping[str, Any]) -> str:

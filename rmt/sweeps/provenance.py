@@ -1,5 +1,6 @@
 """Where a result comes from: the versions, the device and the git commit that made it."""
 
+import os
 import platform
 import subprocess
 from functools import cache
@@ -36,7 +37,31 @@ def git_state() -> str:
 
 def provenance() -> dict[str, Any]:
     """All of it, as attributes of a dataset; holds no time stamp, so that equal runs give equal datasets."""
-    return {**versions(), "device": device(), "x64": bool(jax.config.jax_enable_x64), "git": git_state()}  # pyright: ignore[reportAttributeAccessIssue]
+    return {**versions(), "device": device(), "x64": _x64(), "git": git_state()}
+
+
+def numeric_facts() -> dict[str, Any]:
+    """What the bits of a result depend on beside the program: versions, device, float64 and the threads of XLA."""
+    about = {name: version for name, version in versions().items() if name in ("jax", "jaxlib", "scipy")}
+    return {**about, "device": device(), "x64": _x64(), **_xla_threads()}
+
+
+def _x64() -> bool:
+    return bool(jax.config.jax_enable_x64)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def _xla_threads() -> dict[str, Any]:
+    """Size of XLA's pool on CPU. A dot and a long sum are cut by it, and rounded accordingly (JAX 0.10)."""
+    if jax.default_backend() != "cpu":
+        return {}
+    asked = os.environ.get("NPROC", "")
+    return {"XLA threads": max(int(asked) if asked.isdigit() else cores(), jax.local_device_count())}
 
 
 def _version(package: str) -> str:

@@ -4,13 +4,16 @@ One array per output, of dims (axes of the grid, trial, dims of the output), one
 number of trials finished in each cell. A cell's values are written first and its count in `done` after, each file under
 another name and then renamed, so a cell that `done` counts is complete. A store is created, and made larger, in a
 folder beside it that is then renamed into place; larger means new indices at the end of an axis, so finished cells keep
-their files, which are linked, not copied. One process at a time writes, behind a lock. Nothing is forced through the
-disk's own cache: a power failure, unlike a kill, may cost more than the cells in flight.
+their files, which are linked, not copied. One process at a time writes, behind a lock, or several shards of one sweep
+behind a lock that they share; the store is created or made larger only by a process that holds the lock alone. Locks are
+flock's, which NFS and Lustre keep between machines if they are mounted so; elsewhere the user keeps runs apart. Nothing
+is forced through the disk's own cache: a power failure, unlike a kill, may cost more than the cells in flight.
 """
 
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -28,6 +31,8 @@ except ImportError:  # not a POSIX system: two runs on one store are then the us
     fcntl = None
 
 FORMAT = "rmt.sweep/1"
+PATIENCE = 30.0  # seconds that a shard waits for another that creates the store
+WAIT = "wait for it or choose another path"
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ class Identity:
         """What differs from the identity in the attributes of a store, in words."""
         old = stored["facts"]
         found = [
-            f"{name} was {old.get(name)}, is now {now}" for name, now in self.facts.items() if old.get(name) != now
+            f"{name} was {old[name]}, is now {now}" for name, now in self.facts.items() if old.get(name, now) != now
         ]
         changed = [name for name, digest in self.programs.items() if stored["programs"].get(name, digest) != digest]
         if changed:
@@ -99,38 +104,76 @@ class Store:
 
 @contextmanager
 def open_store(
-    path: Path, asked: Layout, identity: Identity, attrs: Mapping[str, Any], restart: bool
+    path: Path, asked: Layout, identity: Identity, attrs: Mapping[str, Any], restart: bool, shared: bool = False
 ) -> Iterator[Store]:
     """Open the store at `path` with room for `asked`, creating it or making it larger where needed.
 
     Args:
         restart: throw away what an earlier run stored there.
+        shared: others that say so too may write other cells at the same time.
 
     Raises:
         InputError: another run is writing there, the folder is no store or is damaged, or it is another sweep's.
         OSError: the folder cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    if shared:
+        with _shared_lock(path, asked, identity, attrs) as layout:
+            yield Store(path, layout)
+        return
     with _locked(path):
-        _recover(path)
-        stored = _attributes(path)
-        layout = asked
-        if stored is None or restart:
-            _replace(path, layout, _attrs(layout, identity.programs, identity, attrs))
-        else:
-            layout = _adopt(path, stored, asked, identity, attrs)
+        layout = _prepare(path, asked, identity, attrs, restart)
         yield Store(path, layout)
+
+
+def _prepare(path: Path, asked: Layout, identity: Identity, attrs: Mapping[str, Any], restart: bool) -> Layout:
+    """Make the store at `path` whole and roomy, which needs the lock alone."""
+    _recover(path)
+    stored = _attributes(path)
+    if stored is None or restart:
+        _replace(path, asked, _attrs(asked, identity.programs, identity, attrs))
+        return asked
+    return _adopt(path, stored, asked, identity, attrs)
+
+
+@contextmanager
+def _shared_lock(path: Path, asked: Layout, identity: Identity, attrs: Mapping[str, Any]) -> Iterator[Layout]:
+    """The lock as one of several holders, on a store that has room; made so by whoever holds it alone for a moment."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        with _lock_file(path) as file:
+            if _flock(file, alone=False):
+                layout = _roomy(path, asked, identity)
+                if layout is not None:
+                    yield layout
+                    return
+            # A change to a lock held alone is not atomic: let go, and look again at what there is.
+        with _lock_file(path) as file:
+            if _flock(file, alone=True):
+                _prepare(path, asked, identity, attrs, restart=False)
+                continue
+        if time.monotonic() > deadline:
+            raise InputError(f"{path}: another run is writing there; {WAIT}")
+        time.sleep(0.05)
+
+
+def _roomy(path: Path, asked: Layout, identity: Identity) -> Layout | None:
+    """Layout of the store at `path`, None if it has to be created, made whole or larger first."""
+    if any(_beside(path, what).exists() for what in ("new", "old")):
+        return None
+    stored = _attributes(path)
+    if stored is None or not {*identity.programs} <= {*stored["programs"]}:
+        return None
+    old = _same_sweep(path, stored, asked, identity)
+    layout = old.union(asked)
+    return layout if (layout.sizes, layout.n_trials) == (old.sizes, old.n_trials) else None
 
 
 def _adopt(
     path: Path, stored: Mapping[str, Any], asked: Layout, identity: Identity, attrs: Mapping[str, Any]
 ) -> Layout:
     """Check that a store is of the same sweep, and make it larger where `asked` needs room."""
-    found = identity.differences(stored)
-    if found:
-        advice = "pass restart=True (--restart) to compute it anew, or another path"
-        raise InputError(f"{path} holds another sweep: {'; '.join(found)}; {advice}")
-    old = replace(asked, axes=_axes(stored["grid"]), n_trials=stored["n_trials"])
+    old = _same_sweep(path, stored, asked, identity)
     layout = old.union(asked)
     programs = {**stored["programs"], **identity.programs}
     now = _attrs(layout, programs, identity, attrs)
@@ -139,6 +182,15 @@ def _adopt(
     elif now != stored:
         _zarr().open_group(path, mode="r+", zarr_format=3).update_attributes(now)
     return layout
+
+
+def _same_sweep(path: Path, stored: Mapping[str, Any], asked: Layout, identity: Identity) -> Layout:
+    """Layout of the store at `path`, which must be of the same sweep."""
+    found = identity.differences(stored)
+    if found:
+        advice = "pass restart=True (--restart) to compute it anew, or another path"
+        raise InputError(f"{path} holds another sweep: {'; '.join(found)}; {advice}")
+    return replace(asked, axes=_axes(stored["grid"]), n_trials=stored["n_trials"])
 
 
 def _attrs(layout: Layout, programs: Mapping[str, str], identity: Identity, attrs: Mapping[str, Any]) -> dict[str, Any]:
@@ -244,13 +296,25 @@ def _damage_named(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    with open(_beside(path, "lock"), "a") as file:
-        if fcntl is not None:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise InputError(f"{path}: another run is writing there; wait for it or choose another path") from None
+    with _lock_file(path) as file:
+        if not _flock(file, alone=True):
+            raise InputError(f"{path}: another run is writing there; {WAIT}")
         yield
+
+
+def _lock_file(path: Path) -> Any:
+    return open(_beside(path, "lock"), "a+")  # NFS wants a file open for reading to share its lock
+
+
+def _flock(file: Any, alone: bool) -> bool:
+    """Whether the lock could be taken; it goes with the file, also when the process is killed."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(file, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        return True
+    except BlockingIOError:
+        return False
 
 
 def _zarr() -> Any:

@@ -89,14 +89,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=400)
     parser.add_argument("--largest", type=int, default=SIZES[-1], help="largest n; spectra stop at 1000")
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=1, help="worker processes")
     parser.add_argument(
         "--store", default="results/power", help="where finished cells are kept: a folder's name without .zarr"
     )
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     options = parser.parse_args()
     sizes = [n for n in SIZES if n <= options.largest]
-    how = {"key": jax.random.key(2026), "n_trials": options.trials, "block": 20, "workers": options.workers}
+    how = {
+        "key": jax.random.key(2026),
+        "n_trials": options.trials,
+        "block": 20,
+        "executor": rmt.Processes(options.workers),
+    }
     grid = {"n": sizes, "law": [float(i) for i in range(len(LAWS))]}
     values = rmt.sweep(independent, grid, **how, store=f"{options.store}-values.zarr", progress="values")
     grid = {"n": [n for n in sizes if n <= 1000]}

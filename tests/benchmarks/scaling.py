@@ -1,0 +1,96 @@
+"""Time and memory of one matrix, of its spectrum and its fit, and what larger ones would take: the table in docs/scaling.md.
+
+Each size is measured in a process of its own, one BLAS thread: seconds of a second call (the program is compiled by the
+first), the median of --repeats, and the peak of resident memory less that of a 10 x 10 matrix. Larger N are extrapolated
+from the largest measured by N^3 and N^2, which is said in the table.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+EXTRAPOLATED = (20_000, 100_000)
+GIB = 2**30
+
+
+def one(N: int, repeats: int) -> None:
+    """Print seconds and peak bytes of N x N in this process."""
+    import jax
+
+    import rmt
+    from rmt.sweeps import one_blas_thread
+
+    @jax.jit
+    def trial(key):
+        s = rmt.spectrum(rmt.IID(rmt.Pareto(1.5)).sample(key, (N, N)))
+        return s.lambda_max, rmt.fit_tail(s).alpha
+
+    with one_blas_thread():
+        jax.block_until_ready(trial(jax.random.key(0)))
+        seconds = []
+        for i in range(repeats):
+            start = time.perf_counter()
+            jax.block_until_ready(trial(jax.random.key(i + 1)))
+            seconds.append(time.perf_counter() - start)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"N": N, "seconds": statistics.median(seconds), "bytes": peak}))
+
+
+def measured(N: int, repeats: int) -> dict:
+    """Seconds and peak bytes of N x N in a fresh process."""
+    command = [sys.executable, __file__, "--one", str(N), "--repeats", str(repeats)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    )
+    return json.loads(done.stdout)
+
+
+def table(rows: list[dict]) -> str:
+    """The table in Markdown, with the extrapolated rows below."""
+    last = rows[-1]
+    for N in EXTRAPOLATED:
+        ratio = N / last["N"]
+        rows = [
+            *rows,
+            {"N": N, "seconds": last["seconds"] * ratio**3, "bytes": last["bytes"] * ratio**2, "how": "extrapolated"},
+        ]
+    lines = ["| N = M | time of a trial, one core | memory of a trial | |", "|---|---|---|---|"]
+    lines += [
+        f"| {row['N']:,} | {clock(row['seconds'])} | {row['bytes'] / GIB:.2g} GiB | {row.get('how', 'measured')} |"
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def clock(seconds: float) -> str:
+    """Seconds in the unit that reads best."""
+    for unit, size in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.2g} s"
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[500, 1000, 2000, 4000])
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        one(options.one, options.repeats)
+        return
+    base = measured(10, 1)["bytes"]
+    rows = [measured(N, options.repeats) for N in options.sizes]
+    print(table([{**row, "bytes": max(row["bytes"] - base, 0)} for row in rows]))
+    print(f"\n{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+
+
+if __name__ == "__main__":
+    main()
