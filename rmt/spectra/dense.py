@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float
 from rmt.spectra.base import Route
 
 ABSOLUTE = 16
-"""Errors relative to the largest value, in eps: four times the largest seen (see `spectrum`)."""
+"""Errors relative to the largest value, in eps: at least twice the largest seen (see `spectrum`)."""
 MARGIN = 3.0
 """How much worse a matrix may be than `predicted_condition` says before the Gram route was taken in vain."""
 
