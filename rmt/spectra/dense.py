@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float
 from rmt.spectra.base import Route
 
 ABSOLUTE = 16
-"""Errors relative to the largest value, in eps: four times the largest seen (see `spectrum`)."""
+"""Errors relative to the largest value, in eps: at least twice the largest seen (see `spectrum`)."""
 MARGIN = 3.0
 """How much worse a matrix may be than `predicted_condition` says before the Gram route was taken in vain."""
 
@@ -75,9 +75,9 @@ def predicted_condition(W: Float[Array, "N M"]) -> Float[Array, ""]:
 
 
 def power_of_two(size: Float[Array, ""]) -> Float[Array, ""]:
-    """The power of two next to a size, so that dividing by it rounds nothing; 1 for zero and what is not finite."""
+    """The power of two below a size, so that dividing by it rounds nothing; 1 for zero and what is not finite."""
     usable = (size > 0) & jnp.isfinite(size)
-    return jnp.exp2(jnp.frexp(jnp.where(usable, size, 1))[1].astype(size.dtype))
+    return jnp.exp2(jnp.frexp(jnp.where(usable, size, 1))[1].astype(size.dtype) - 1)
 
 
 def _gram_eigenvalues(W: Float[Array, "N M"]) -> Float[Array, " M"]:
