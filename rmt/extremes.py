@@ -327,17 +327,14 @@ def _slope(f: Any, x: Array) -> Array:
 @jax.jit
 def _moments(law: LargestEigenvalue) -> tuple[Array, Array, Array]:
     """The edge, and E[(x - edge)^order] = int_0^inf (x(l) - edge)^order exp(-l) dl, logsf(x) = -l, for order 1 and 2."""
-    nodes, weights = (jnp.asarray(values) for values in exponential_rule())
-    bulk = law._bulk()
+    nodes, weights = (jnp.asarray(values)[None, :] for values in exponential_rule())
+    bulk, order = law._bulk(), jnp.array([[1.0], [2.0]])
     edge = bulk.var * bulk.location(bulk.critical)
-
-    def moment(order: int) -> Array:
-        decay = 1 - order / law.tail_index  # the integrand's
-        exists = decay > 0
-        decay = jnp.where(exists, decay, 1.0)
-        l = nodes / decay
-        gap = law._quantile_above(-l) - edge
-        power = jnp.sign(gap) ** order * jnp.exp(order * log_or_never(jnp.abs(gap)) - l)
-        return jnp.where(exists, (weights * power).sum() / decay, jnp.inf)
-
-    return edge, moment(1), moment(2)
+    decay = 1 - order / law.tail_index  # the integrand's
+    exists = decay > 0
+    l = nodes / jnp.where(exists, decay, 1.0)
+    gap = law._quantile_above(-l) - edge
+    power = jnp.where(order == 1, jnp.sign(gap), 1.0) * jnp.exp(order * log_or_never(jnp.abs(gap)) - l)
+    total = (weights * power).sum(1) / jnp.where(exists, decay, 1.0)[:, 0]
+    first, second = jnp.where(exists[:, 0], total, jnp.inf)
+    return edge, first, second
