@@ -59,11 +59,9 @@ class Wishart(_Laguerre):
         N, M = check_shape(shape)
         if N < M:
             raise ValueError(f"Wishart().bidiagonal needs N >= M, got ({N}, {M}); swap them")
-        key, off_key = jax.random.split(key)
-        scale = self.sigma * jnp.sqrt(2 / self.beta)
-        diagonal = scale * _root_gamma(key, self.beta / 2 * (N - jnp.arange(M)))
-        off = scale * _root_gamma(off_key, self.beta / 2 * (M - 1 - jnp.arange(M - 1)))
-        return Bidiagonal(diagonal.astype(dtype), off.astype(dtype), N)
+        degrees = self.beta * jnp.concatenate([N - jnp.arange(M), M - 1 - jnp.arange(M - 1)])
+        entries = (self.sigma * jnp.sqrt(2 / self.beta) * _root_gamma(key, degrees / 2)).astype(dtype)
+        return Bidiagonal(entries[:M], entries[M:], N)
 
     def spectrum(self, key: Key[Array, ""], shape: tuple[int, int], dtype: Any = float, **options: Any) -> Spectrum:
         """Eigenvalues of W^T W / N of one draw, by the bidiagonal model. See `Ensemble.spectrum`."""
@@ -105,11 +103,10 @@ class HTMP(_Laguerre):
         N, M = check_shape(shape)
         if N != M:
             raise ValueError(f"HTMP is square: pass (M, M), got ({N}, {M})")
-        key, off_key = jax.random.split(key)
         rest = self.kappa * (M - 1 - jnp.arange(M)) / M
-        diagonal, off = _root_gamma(key, self.a + 1 + rest), _root_gamma(off_key, rest[:-1])
-        root = jnp.sqrt(float(M))
-        return Bidiagonal((root * diagonal).astype(dtype), (root * off).astype(dtype), M)
+        entries = _root_gamma(key, jnp.concatenate([self.a + 1 + rest, rest[:-1]]))
+        entries = (jnp.sqrt(float(M)) * entries).astype(dtype)
+        return Bidiagonal(entries[:M], entries[M:], M)
 
     def sample(self, key: Key[Array, ""], shape: tuple[int, int], dtype: Any = float) -> Float[Array, "N M"]:
         """One dense matrix, bidiagonal or the inverse of one. See `Ensemble.sample`."""
@@ -125,5 +122,8 @@ class HTMP(_Laguerre):
 
 
 def _root_gamma(key: Array, shape: Array) -> Array:
-    """Square roots of Gamma(shape) draws, through their logarithms: a small shape draws what a float cannot hold."""
+    """Square roots of Gamma(shape) draws, through their logarithms: a small shape draws what a float cannot hold.
+
+    One call for all that are needed, since it compiles for seconds.
+    """
     return jnp.exp(jax.random.loggamma(key, shape) / 2)
