@@ -7,6 +7,7 @@ import pytest
 from matplotlib.colors import to_hex
 from scipy import stats
 
+import rmt
 from rmt import plots
 from rmt.inference import Estimate, mean_interval
 from rmt.laws import MarchenkoPastur
@@ -221,3 +222,23 @@ def test_a_notebook_shows_the_figure_as_svg():
 def test_a_figure_is_saved_in_the_style_it_was_drawn_in(tmp_path):
     some_figure().savefig(tmp_path / "figure.svg", format="svg", metadata={"Date": None, "Creator": None})
     assert (tmp_path / "figure.svg").read_text(encoding="utf-8") == plots.svg(some_figure())
+
+
+def test_a_law_stands_beside_its_samples_in_the_middle_and_in_the_tail():
+    """The bars hold the share of the samples they cover; the tail's points lie on the law; heavy tails do not stretch the middle."""
+    law = rmt.Pareto(0.5, signed=False)
+    n = 1000
+    x = np.asarray(law.isf((np.arange(n) + 1) / (n + 1)))
+    fig = plots.beside_law(x, law, "Pareto")
+    middle, tail = fig.axes
+    assert middle.get_title(loc="left") == "Pareto"
+    assert middle.get_xlim()[1] < 200 < x.max()
+    (bars, *_), points = middle.patches, tail.lines[0]
+    values, edges, _ = bars.get_data()
+    assert (values * np.diff(edges)).sum() == pytest.approx(np.mean((x >= edges[0]) & (x <= edges[-1])))
+    np.testing.assert_allclose(points.get_ydata(), law.sf(points.get_xdata()), rtol=1e-9)
+    assert tail.get_xscale() == tail.get_yscale() == "log"
+    signed = plots.beside_law(-x, rmt.Pareto(0.5), absolute=True).axes[1].lines[0]
+    np.testing.assert_allclose(signed.get_xdata(), points.get_xdata())
+    with pytest.raises(ValueError, match="no finite value"):
+        plots.beside_law([np.nan], law)

@@ -10,7 +10,8 @@ from rmt.plots.densities import DRAWN, bars, dots, values_of
 from rmt.plots.figures import LabFigure, figure, legend, log_axes, styled
 from rmt.plots.series import curve
 
-_MIDDLE = (0.01, 0.99)  # quantiles between which the density is drawn
+_MIDDLE = (0.01, 0.25, 0.5, 0.75, 0.99)  # the density is drawn between the outer two of these quantiles
+_REACH = 4.0  # and no farther from the median than this many distances between the quartiles
 _POINTS = 60
 
 
@@ -36,9 +37,11 @@ def beside_law(samples: ArrayLike, law: Any, name: str = "", absolute: bool = Fa
 
 @styled
 def middle_density(ax: Axes, samples: ArrayLike, law: Any) -> Axes:
-    """Histogram of the middle 98 % of the samples, as a share of all of them, under the density of the law."""
+    """Histogram of the middle of the samples, 98 % of them unless tails are heavy, under the density of the law."""
     x = values_of(samples)
-    low, high = np.quantile(x, _MIDDLE)
+    low, first, median, third, high = np.quantile(x, _MIDDLE)
+    reach = _REACH * (third - first)
+    low, high = max(low, median - reach), min(high, median + reach)
     inside = x[(x >= low) & (x <= high)]
     count, edges = np.histogram(inside, bins=int(np.clip(2 * np.cbrt(x.size), 10, 80)))
     density = count / (x.size * np.diff(edges))
