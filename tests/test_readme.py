@@ -33,9 +33,9 @@ def test_the_records_are_of_the_experiments_as_they_stand(records):
 
 
 def test_the_python_in_readme_runs():
-    first, engine, second = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    small = first.replace("(2000, 1000)", "(200, 100)")
-    assert small != first
+    first, laws, engine, second = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    small = (first + laws).replace("(2000, 1000)", "(200, 100)")
+    assert small != first + laws
     names: dict = {}
     exec(
         small
@@ -44,6 +44,7 @@ def test_the_python_in_readme_runs():
         names,
     )
     assert names["fit"].ok
+    assert names["gaussian"].M == names["tied"].M == 100
     assert names["low"] < names["b"].fit.alpha < names["high"]
     assert len(names["table"]) == 6
     assert names["ds"].sizes == {"N": 2, "mu": 3, "trial": 2}
