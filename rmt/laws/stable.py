@@ -172,8 +172,8 @@ def _by_exponential(mu: Array, z: Array) -> tuple[Array, Array]:
         log_e = v - jnp.exp(-v)
         weight = _STEP * (1 + jnp.exp(-v)) * jnp.exp(log_e - jnp.exp(log_e))
         y = log_z - share * log_e
-        for _ in range(3):
-            s = newton(s, jax.lax.stop_gradient(y))
+        at = jax.lax.stop_gradient(y)
+        s = jax.lax.fori_loop(0, 3, lambda _, s: newton(s, at), s)
         s = newton(jax.lax.stop_gradient(s), y)  # this step carries the derivatives
         theta, phi = _angles(s)
         return s, upper + weight * phi, density + weight / _slope(mu, theta, phi)

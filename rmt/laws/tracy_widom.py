@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from rmt.laws.base import Law, bisect, implicit
 
-_MOMENTS = {1: (-1.2065335745820, 1.607781034581), 2: (-1.771086807411, 0.8131947928329)}
+_ENTRIES = {1: "real", 2: "complex", 4: "quaternion"}
 
 
 class TracyWidom(Law):
@@ -22,8 +22,12 @@ class TracyWidom(Law):
     Here q'' = x q + 2 q^3 with q ~ Ai at +inf. If l is the largest eigenvalue of W^T W for an N x M matrix of unit
     Gaussian entries, (l - centre)/scale tends to F_1, with `johnstone(N, M)` or `ma(N, M)`; F_2 is for complex entries.
 
+    F_4(s) = (F_1(t) + F_2(t)/F_1(t))/2, t = sqrt(2) s, is for quaternions: for entries of mean square 1, 2^(1/6) (l -
+    centre)/scale tends to it. This is Tracy and Widom's and Bornemann's scale, with mean -2.3069; other authors tabulate
+    t, with mean -3.2624.
+
     Args:
-        beta: 1 (real entries) or 2 (complex entries), static.
+        beta: 1 (real entries), 2 (complex) or 4 (quaternion), static.
 
     Raises:
         ValueError: another beta.
@@ -31,25 +35,36 @@ class TracyWidom(Law):
     Source: C. A. Tracy, H. Widom, Commun. Math. Phys. 177 (1996) 727. The values come from a table of Chebyshev
         coefficients of log F and log(1 - F), made from Fredholm determinants in 50 digits by
         `tests/reference/tracy_widom.py`, which names the formulas.
-    Accuracy: cdf and sf to 1e-13 relative between -10 and 9, beyond it sf to 1e-9 however small; below -10, where
-        cdf < 1e-20, the leading asymptotic form, joined to the table (`tests/test_tracy_widom.py`).
+    Accuracy: cdf and sf to 1e-13 relative between -10 and 9 (-7 and 6 for F_4), beyond it sf to 1e-9 however small; on the
+        left, where cdf < 1e-14, the leading asymptotic form, joined to the table (`tests/test_tracy_widom.py`).
     """
 
     beta: int = eqx.field(default=1, static=True)
 
     @property
     def mean(self) -> Float[Array, ""]:
-        """-1.20653 for beta = 1."""
-        return jnp.asarray(_MOMENTS[self.beta][0])
+        """-1.20653, -1.77109, -2.30688 for beta = 1, 2, 4."""
+        return jnp.asarray(_table(self.beta).moments["mean"])
 
     @property
     def var(self) -> Float[Array, ""]:
-        """1.60778 for beta = 1."""
-        return jnp.asarray(_MOMENTS[self.beta][1])
+        """1.60778, 0.81319, 0.51772 for beta = 1, 2, 4."""
+        return jnp.asarray(_table(self.beta).moments["var"])
+
+    @property
+    def skewness(self) -> Float[Array, ""]:
+        """E[((s - mean)/sd)^3]: 0.29346, 0.22408, 0.16551 for beta = 1, 2, 4."""
+        return jnp.asarray(_table(self.beta).moments["skewness"])
+
+    @property
+    def excess_kurtosis(self) -> Float[Array, ""]:
+        """E[((s - mean)/sd)^4] - 3: 0.16524, 0.09345, 0.04920 for beta = 1, 2, 4."""
+        return jnp.asarray(_table(self.beta).moments["excess_kurtosis"])
 
     def __check_init__(self):
-        if self.beta not in _MOMENTS:
-            raise ValueError(f"TracyWidom(beta) needs beta = 1 (real entries) or 2 (complex), got {self.beta!r}")
+        if self.beta not in _ENTRIES:
+            known = ", ".join(f"{beta} ({entries})" for beta, entries in _ENTRIES.items())
+            raise ValueError(f"TracyWidom(beta) needs the beta of the entries, one of {known}, got {self.beta!r}")
 
     def _logpdf(self, x: Array) -> Array:
         table = _table(self.beta)
@@ -75,18 +90,19 @@ class TracyWidom(Law):
         """log F (below the table's middle) or log(1 - F) (above), or its derivative for order 1."""
         table = _table(self.beta)
         low, high = table.low, table.high
-        x = jnp.clip(x, -1e100, 1e100)  # infinities would meet zero coefficients
+        x = table.scale * jnp.clip(x, -1e100, 1e100)  # infinities would meet zero coefficients
         inner = _clenshaw(table, jnp.clip(x, low, high), order)
         left = _left(self.beta, jnp.minimum(x, low), order)
         if order == 0:
             left = left + (table.first - _left(self.beta, jnp.asarray(low), 0))
         right = _right(table, jnp.maximum(x, high), order)
-        return jnp.where(x < low, left, jnp.where(x > high, right, inner))
+        return table.scale**order * jnp.where(x < low, left, jnp.where(x > high, right, inner))
 
 
 class _Table(NamedTuple):
-    """Chebyshev coefficients, a row a segment of `width` from `low`, and the series for the right tail."""
+    """Chebyshev coefficients, a row a segment of `width` from `low`, and the series for the right tail, of s = scale x."""
 
+    scale: float
     low: float
     middle: float
     high: float
@@ -96,6 +112,7 @@ class _Table(NamedTuple):
     rate: float
     power: float
     tail: np.ndarray
+    moments: dict[str, float]
 
 
 @cache
@@ -105,6 +122,7 @@ def _table(beta: int) -> _Table:
     rows = np.asarray(raw["coefficients"])
     slopes = np.polynomial.chebyshev.chebder(rows, scl=2 / raw["width"], axis=1)
     return _Table(
+        scale=raw["scale"],
         low=raw["low"],
         middle=raw["middle"],
         high=raw["low"] + raw["width"] * len(rows),
@@ -114,6 +132,7 @@ def _table(beta: int) -> _Table:
         rate=raw["tail"]["rate"],
         power=raw["tail"]["power"],
         tail=np.asarray(raw["tail"]["coefficients"]),
+        moments=raw["moments"],
     )
 
 
@@ -136,15 +155,19 @@ def _clenshaw(table: _Table, x: Array, order: int) -> Array:
 
 
 def _left(beta: int, x: Array, order: int) -> Array:
-    """log F for x -> -inf without its constant, or its derivative.
+    """log F for s -> -inf without its constant, or its derivative.
 
-    Source: J. Baik, R. Buckingham, J. DiFranco, Commun. Math. Phys. 280 (2008) 463.
+    Source: J. Baik, R. Buckingham, J. DiFranco, Commun. Math. Phys. 280 (2008) 463; F_4 is F_2/(2 F_1) there.
     """
-    root, log_power = ((1 / (3 * np.sqrt(2)), 1 / 16), (0.0, 1 / 8))[beta - 1]
+    cube, root, log_power = {
+        1: (1 / 24, 1 / (3 * np.sqrt(2)), 1 / 16),
+        2: (1 / 12, 0.0, 1 / 8),
+        4: (1 / 24, -1 / (3 * np.sqrt(2)), 1 / 16),
+    }[beta]
     y = -x
     if order == 0:
-        return -(beta * y**3 / 24 + root * y**1.5 + log_power * jnp.log(y))
-    return beta * y**2 / 8 + 1.5 * root * y**0.5 + log_power / y
+        return -(cube * y**3 + root * y**1.5 + log_power * jnp.log(y))
+    return 3 * cube * y**2 + 1.5 * root * y**0.5 + log_power / y
 
 
 def _right(table: _Table, x: Array, order: int) -> Array:
