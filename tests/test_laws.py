@@ -76,6 +76,49 @@ class MarchenkoPasturByQuadrature:
         return float(self.integral(2, self.low, self.high)) - self.mean() ** 2
 
 
+class StableByFourier:
+    """The inversion integrals of exp(-|k|^mu) in 25 digits, along a ray where the integrand does not oscillate for long.
+
+    sf(x) = 1/2 - Im int (exp(i x k) - 1) exp(-k^mu) dk/(pi k) and pdf(x) = Re int exp(i x k - k^mu) dk/pi, by the
+    trapezoidal rule in log k.
+    """
+
+    def __init__(self, mu, scale=1.0):
+        with mpmath.workdps(30):
+            self.mu, self.scale = mpmath.mpf(mu), mpmath.mpf(scale)
+            angle = mpmath.pi / 4 / max(self.mu, 1)
+            self.step = 2 * mpmath.pi * angle / 60
+            first, last = -70, mpmath.log(60 / mpmath.cos(angle * self.mu)) / self.mu
+            rays = (first + self.step * j for j in range(int((last - first) / self.step)))
+            self.k = [mpmath.expj(angle) * mpmath.exp(u) for u in rays]
+            self.cut = [mpmath.exp(-(k**self.mu)) for k in self.k]
+        self.integrals = cache(self.integrals)
+
+    def integrals(self, x):
+        with mpmath.workdps(30):
+            z = mpmath.mpf(x) / self.scale
+            waves = [mpmath.expj(z * k) for k in self.k]
+            sf = mpmath.fsum((wave - 1) * cut for wave, cut in zip(waves, self.cut, strict=True))
+            pdf = mpmath.fsum(wave * cut * k for wave, cut, k in zip(waves, self.cut, self.k, strict=True))
+            scale = self.step / mpmath.pi
+            return float(mpmath.mpf(0.5) - scale * sf.imag), float(scale * pdf.real / self.scale)
+
+    def sf(self, x):
+        return np.array([self.integrals(abs(v))[0] if v > 0 else 1 - self.integrals(abs(v))[0] for v in map(float, x)])
+
+    def cdf(self, x):
+        return self.sf(-np.asarray(x))
+
+    def logpdf(self, x):
+        return np.log([self.integrals(abs(v))[1] for v in map(float, x)])
+
+    def mean(self):
+        return 0.0 if self.mu > 1 else np.nan
+
+    def var(self):
+        return np.inf if self.mu > 1 else np.nan
+
+
 class TailInDigits:
     """A density x^-alpha exp(-rate x) on [xmin, xmax], by closed forms in 30 digits."""
 
@@ -216,6 +259,18 @@ CASES = {
     "student_0.7": Case(rmt.StudentT(df=0.7), stats.t(0.7), POWERS),
     "student_3": Case(rmt.StudentT(df=3), stats.t(3), POWERS),
     "student_40": Case(rmt.StudentT(df=40), stats.t(40), (10.0, 100.0)),
+    "laplace": Case(rmt.Laplace(scale=1.7), stats.laplace(scale=1.7), (20.0, 1000.0)),
+    "stable_0.4": Case(rmt.Stable(mu=0.4), StableByFourier(0.4), POWERS),
+    "stable_cauchy": Case(rmt.Stable(mu=1, scale=2), stats.cauchy(scale=2), POWERS),
+    "stable_1.8": Case(rmt.Stable(mu=1.8), StableByFourier(1.8), (19.0, 30.0, 1e6)),
+    "stable_gaussian": Case(rmt.Stable(mu=2), stats.norm(scale=np.sqrt(2)), (5.0, 12.0, 19.9, 40.0)),
+    "stable_1.25": Case(rmt.Stable(mu=1.25, scale=0.5), StableByFourier(1.25, 0.5), (30.0, 1e4, 1e6)),
+    "signed_log_normal": Case(
+        rmt.Signed(LogNormal(0.5, 0.8)), Signed(stats.lognorm(0.8, scale=np.exp(0.5))), POWERS[:2]
+    ),
+    "signed_truncated": Case(
+        rmt.Signed(PowerLaw(2.5, 1, 50)), Signed(TailInDigits(2.5, 1, 50)), (30.0, 49.9, 49.999999)
+    ),
     "frechet_0.75": Case(rmt.Frechet(shape=0.75), stats.invweibull(0.75), POWERS),
     "frechet_3": Case(rmt.Frechet(shape=3, scale=2), stats.invweibull(3, scale=2), POWERS),
     "frechet_second": Case(FrechetOrder(1.25, 2), stats.gengamma(2, -1.25), POWERS),
@@ -250,7 +305,7 @@ CASES = {
     "frechet_above": Case(Above(rmt.Frechet(3), 0.7), ScipyAbove(stats.invweibull(3), 0.7), POWERS),
 }
 # SciPy gives inf for a mean that does not exist, and a number for one that is infinite
-NO_MOMENTS = {"student_0.7": (np.nan, np.nan), "frechet_0.75": (np.inf, np.inf)}
+NO_MOMENTS = {"student_0.7": (np.nan, np.nan), "stable_cauchy": (np.nan, np.nan), "frechet_0.75": (np.inf, np.inf)}
 QUANTILES = np.array([1e-6, 1e-3, 0.02, 0.15, 0.4, 0.6, 0.85, 0.97, 0.999, 1 - 1e-6])
 N_SAMPLES = 20_000
 SIGNIFICANCE = 0.01 / len(CASES)
@@ -475,17 +530,30 @@ def test_tail_index_of_each_family():
     tails = [PowerLaw(2.5), PowerLaw(2.5, xmax=9), ExpTruncatedPowerLaw(2.5, 0), ExpTruncatedPowerLaw(2.5, 1)]
     assert [law.tail_index for law in tails] == [1.5, np.inf, 1.5, np.inf]
     assert Above(rmt.Frechet(0.7), 2).tail_index == 0.7
+    entries = [rmt.Stable(1.7), rmt.Stable(2), rmt.Laplace(), rmt.Signed(rmt.Frechet(1.2)), rmt.Signed(LogNormal())]
+    assert [law.tail_index for law in entries] == [1.7, np.inf, np.inf, 1.2, np.inf]
 
 
-@pytest.mark.parametrize("law", [rmt.Pareto(mu=0.5), rmt.Lomax(mu=0.5), rmt.Frechet(shape=0.5)])
+@pytest.mark.parametrize("law", [rmt.Pareto(mu=0.5), rmt.Lomax(mu=0.5), rmt.Frechet(shape=0.5), rmt.Stable(mu=0.5)])
 def test_largest_of_a_million_draws_are_on_no_lattice(law):
     """A 32-bit uniform makes P(|w| > t) a multiple of 2^-23 at every draw, and caps |w| at 2^(23/mu)."""
     w = jnp.abs(law.sample(jax.random.key(3), (1_000_000,), jnp.float32))
     assert w.dtype == jnp.float32
-    scale = 1 if isinstance(law, rmt.Frechet) else 1 + int(getattr(law, "signed", False))
-    steps = np.asarray(scale * law.sf(jax.lax.top_k(w, 40)[0])) * 2.0**23
+    steps = np.asarray(law.abs_sf(jax.lax.top_k(w, 40)[0])) * 2.0**23
     assert np.abs(steps - np.round(steps)).mean() > 0.15
     assert 0.01 < steps.min() < 60
+
+
+@pytest.mark.parametrize("law", [rmt.Pareto(mu=0.5), rmt.Stable(mu=0.5)])
+def test_largest_of_ten_million_draws_in_float32(law):
+    """32-bit uniforms would cap P(|w| > t) at 2^-23, two of three such maxima are beyond it; and repeat themselves."""
+    n = 10_000_000
+    w = np.abs(np.asarray(law.sample(jax.random.key(1), (n,), jnp.float32)))
+    assert np.isfinite(w).all()
+    rank = n * float(law.abs_sf(float(w.max())))  # unit exponential
+    assert 1e-3 < rank < 7
+    assert rank < n * 2.0**-23
+    assert np.unique(w).size > 0.7 * n  # 2^23 lattice points, drawn 10^7 times, leave 0.58 n distinct ones
 
 
 def test_draws_stay_finite_at_the_heaviest_index():
@@ -510,7 +578,12 @@ def test_float32_draws_are_the_rounded_float64_draws():
         (lambda: rmt.StudentT(df=0), r"StudentT\(df\)"),
         (lambda: rmt.Frechet(shape=1, scale=-2), r"Frechet\(scale\)"),
         (lambda: FrechetOrder(shape=1, k=0), r"FrechetOrder\(k\) needs an integer k >= 1, 1 for the largest, got 0"),
-        (lambda: rmt.MarchenkoPastur(Q=0.5), r"MarchenkoPastur\(Q\) needs a finite Q >= 1, got 0.5; .* pass W.T"),
+        (lambda: rmt.MarchenkoPastur(Q=0), r"MarchenkoPastur\(Q\) needs a finite Q > 0, got 0"),
+        (lambda: rmt.Stable(mu=2.1), r"Stable\(mu\) needs mu <= 2, got 2.1"),
+        (lambda: rmt.Stable(mu=0), r"Stable\(mu\) needs a finite mu > 0, got 0"),
+        (lambda: rmt.Stable(mu=1, scale=0), r"Stable\(scale\)"),
+        (lambda: rmt.Laplace(scale=-1), r"Laplace\(scale\)"),
+        (lambda: rmt.Signed(3.0), r"Signed\(law\) needs a law"),
         (lambda: rmt.Pareto(mu=2, signed=1), r"signed.* True or False"),
         (lambda: rmt.Centred(3.0), r"Centred\(law\) needs a law"),
         (lambda: PowerLaw(alpha=1), r"PowerLaw\(alpha\) needs a finite alpha > 1, got 1.0 without an xmax"),
@@ -544,6 +617,76 @@ def test_marchenko_pastur_integrates_over_its_whole_support():
         assert cdf[0] == 0
         assert cdf[-1] == 1
         assert (np.diff(cdf) > 0).all()
+
+
+@pytest.mark.parametrize("mu", [0.3, 0.7, 0.999999, 1.000001, 1.4, 1.4000001, 1.99])
+def test_stable_law_in_the_middle_and_where_its_series_begins(mu):
+    law, twin = rmt.Stable(mu), StableByFourier(mu)
+    t = np.array([1e-3, 0.4, 0.999, 1.001, 6.0, 19.99, 20.01, 300.0])
+    np.testing.assert_allclose(law.sf(t), twin.sf(t), rtol=1e-12)
+    np.testing.assert_allclose(law.pdf(t), np.exp(twin.logpdf(t)), rtol=1e-12)
+
+
+def test_stable_law_is_smooth_through_cauchy_and_close_to_gauss():
+    def values(mu):
+        law = rmt.Stable(mu)
+        return jnp.array([law.logpdf(0.5), law.logpdf(40.0), law.logsf(3.0)])
+
+    slope, values = jax.jit(jax.jacfwd(values)), jax.jit(values)
+    for mu in (1.0, 1.7):
+        np.testing.assert_allclose(slope(mu), (values(mu + 1e-4) - values(mu - 1e-4)) / 2e-4, rtol=1e-6)
+    p = np.geomspace(1e-30, 0.999, 12)
+    for mu in (0.3, 1.9999, 2 - 1e-7, 2 - 1e-12):
+        law = rmt.Stable(mu)
+        np.testing.assert_allclose(law.abs_sf(law.abs_isf(p)), p, rtol=1e-11)
+
+
+def test_stable_law_is_that_of_its_own_sums():
+    """(w_1 + ... + w_4)/4^(1/mu) is w again: by KS distance, for each mu; without the scale it is not."""
+    for mu in (0.5, 1.5):
+        law = rmt.Stable(mu)
+        w = np.asarray(law.sample(jax.random.key(8), (N_SAMPLES, 4)).sum(1))
+        assert stats.kstest(w / 4 ** (1 / mu), lambda x, law=law: np.asarray(law.cdf(x))).pvalue > 1e-3
+        assert stats.kstest(w / 4, lambda x, law=law: np.asarray(law.cdf(x))).pvalue < 1e-3
+
+
+@pytest.mark.parametrize("Q", [0.05, 0.4, 0.9])
+def test_marchenko_pastur_with_more_columns_than_rows(Q):
+    """M - N eigenvalues are 0; the others are those of W W^T / M, a law of 1/Q, times M/N."""
+    law, sigma = rmt.MarchenkoPastur(Q, sigma=1.5), 1.5
+    twin = MarchenkoPasturByQuadrature(Q, sigma)
+    q = np.array([1e-9, 0.1, 0.5, 0.9, 1 - 1e-6])
+    x = np.asarray(law.ppf(1 - Q + Q * q))
+    np.testing.assert_allclose(law.sf(x), twin.sf(x), rtol=1e-8)
+    np.testing.assert_allclose(law.logpdf(x), twin.logpdf(x), rtol=1e-8)
+    np.testing.assert_allclose(law.cdf(x), 1 - Q + Q * q, rtol=1e-13)
+    np.testing.assert_allclose(x, rmt.MarchenkoPastur(1 / Q, sigma).ppf(q) / Q, rtol=1e-6)
+    np.testing.assert_allclose((law.mean, law.var), (twin.mean(), twin.var()), rtol=1e-12)
+    np.testing.assert_allclose(law.isf(law.sf(x[1:])), x[1:], rtol=1e-9)
+    np.testing.assert_array_equal(law.ppf([0, 0.99 * (1 - Q)]), 0)
+    np.testing.assert_array_equal(law.isf([1, 1 - 0.99 * (1 - Q), 0]), [0, 0, law.lambda_plus])
+    below, inside_gap = -1e-300, float(law.lambda_minus) / 2
+    np.testing.assert_allclose(law.cdf([below, 0, inside_gap, law.lambda_plus]), [0, 1 - Q, 1 - Q, 1], rtol=1e-15)
+    np.testing.assert_allclose(law.sf([below, 0, inside_gap, law.lambda_plus]), [1, Q, Q, 0], rtol=1e-15)
+    np.testing.assert_allclose(law.abs_sf([-1, 0, inside_gap]), [1, Q, Q], rtol=1e-15)
+
+
+def test_marchenko_pastur_draws_have_zeros_in_their_share():
+    Q, n = 0.3, 50_000
+    law = rmt.MarchenkoPastur(Q)
+    x = np.asarray(law.sample(jax.random.key(2), (n,)))
+    assert abs((x == 0).sum() - n * (1 - Q)) < 4 * np.sqrt(n * Q * (1 - Q))
+    positive = x[x > 0]
+    assert stats.kstest(positive, lambda x: (np.asarray(law.cdf(x)) - (1 - Q)) / Q).pvalue > 1e-3
+    assert stats.kstest(1.05 * positive, lambda x: (np.asarray(law.cdf(x)) - (1 - Q)) / Q).pvalue < 1e-3
+
+
+def test_marchenko_pastur_is_the_spectrum_of_a_wide_matrix():
+    W = np.asarray(rmt.Gaussian().sample(jax.random.key(4), (200, 600)))
+    eigenvalues = np.append(np.linalg.svd(W, compute_uv=False) ** 2 / 200, np.zeros(400))
+    law, x = rmt.MarchenkoPastur(Q=200 / 600), np.linspace(0, 8, 400)
+    esd = (eigenvalues[:, None] <= x).mean(0)
+    assert np.abs(esd - np.asarray(law.cdf(x))).max() < 0.01
 
 
 def test_marchenko_pastur_quantile_follows_Q():

@@ -9,10 +9,13 @@ from rmt.laws.exponential import Exponential
 from rmt.laws.frechet import Frechet
 from rmt.laws.frechet_order import FrechetOrder
 from rmt.laws.gaussian import Gaussian
+from rmt.laws.laplace import Laplace
 from rmt.laws.log_normal import LogNormal
 from rmt.laws.marchenko_pastur import MarchenkoPastur
 from rmt.laws.pareto import Lomax, Pareto
 from rmt.laws.power_law import PowerLaw
+from rmt.laws.signed import Signed
+from rmt.laws.stable import Stable
 from rmt.laws.student import StudentT
 from rmt.laws.tracy_widom import TracyWidom, johnstone, ma
 from rmt.laws.weibull import Weibull
@@ -26,12 +29,15 @@ __all__ = [
     "Frechet",
     "FrechetOrder",
     "Gaussian",
+    "Laplace",
     "Law",
     "LogNormal",
     "Lomax",
     "MarchenkoPastur",
     "Pareto",
     "PowerLaw",
+    "Signed",
+    "Stable",
     "StudentT",
     "TracyWidom",
     "Weibull",

@@ -132,6 +132,10 @@ class Law(eqx.Module):
     def _log_abs_sf(self, t: Array) -> Array:
         return log_or_never(self._abs_sf(t))
 
+    def _log_abs_pdf(self, t: Array) -> Array:
+        """log of the density of |w| at t >= 0."""
+        return jnp.logaddexp(self._logpdf(t), self._logpdf(-t))
+
     def _abs_isf(self, p: Array) -> Array:
         return self._abs_quantile(jnp.log(p))
 
@@ -183,6 +187,9 @@ class PositiveLaw(Law):
     def _log_abs_sf(self, t: Array) -> Array:
         return self._logsf(t)
 
+    def _log_abs_pdf(self, t: Array) -> Array:
+        return self._logpdf(t)
+
     def _abs_quantile(self, log_p: Array) -> Array:
         return self._quantile_above(log_p)
 
@@ -198,6 +205,9 @@ class SymmetricLaw(Law):
 
     def _abs_sf(self, t: Array) -> Array:
         return jnp.where(t < 0, 1.0, jnp.exp(self._log_abs_sf(jnp.maximum(t, 0.0))))
+
+    def _log_abs_pdf(self, t: Array) -> Array:
+        return self._logpdf(t) + jnp.log(2.0)
 
     def _cdf(self, x: Array) -> Array:
         return self._sf(-x)
@@ -298,8 +308,7 @@ def implicit_size(law: Law, t: Array, log_p: Array) -> Array:
     """As `implicit_above`, for the t >= 0 with log P(|w| > t) = log_p."""
     t = jax.lax.stop_gradient(t)
     log_sf = law._log_abs_sf(t)
-    log_density = jnp.logaddexp(law.logpdf(t), law.logpdf(-t))
-    hazard = jax.lax.stop_gradient(jnp.exp(log_density - log_sf))
+    hazard = jax.lax.stop_gradient(jnp.exp(law._log_abs_pdf(t) - log_sf))
     interior = (hazard > 0) & (hazard < jnp.inf)
     gap = jnp.where(interior, log_sf - jnp.where(interior, log_p, 0.0), 0.0)
     return t + jnp.where(interior, (gap - jax.lax.stop_gradient(gap)) / jnp.where(interior, hazard, 1.0), 0.0)

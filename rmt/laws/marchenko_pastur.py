@@ -8,30 +8,31 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from rmt.laws.base import PositiveLaw, bisect, check_parameter, implicit, parameter
+from rmt.laws.base import PositiveLaw, bisect, check_parameter, implicit, implicit_above, parameter
 
 
 class MarchenkoPastur(PositiveLaw):
     """Marchenko-Pastur: rho(x) = Q sqrt((lambda_plus - x)(x - lambda_minus)) / (2 pi sigma^2 x) between its edges.
 
     The limit, as N grows, of the eigenvalues of W^T W / N for W of size N x M, Q = N/M, with iid centred entries of
-    variance sigma^2. At Q = 1 the density diverges as x^(-1/2) at lambda_minus = 0.
+    variance sigma^2. At Q = 1 the density diverges as x^(-1/2) at lambda_minus = 0. For Q < 1, M - N eigenvalues are 0:
+    the law has the mass 1 - Q there, which cdf, sf, quantiles and draws know of, and pdf, that of the rest, does not.
 
-    With x = sigma^2 (1 + r^2 + 2 r cos(phi)) and r = Q^(-1/2), the mass above x is
+    With x = sigma^2 (1 + 1/Q + 2 Q^(-1/2) cos(phi)) and r = min(Q, 1/Q)^(1/2), the mass above x is
 
-        sf = (r phi - sin(phi) + (1 - r^2)/r atan2(r sin(phi), 1 + r cos(phi))) / (pi r)
+        sf = min(Q, 1) (r phi - sin(phi) + (1 - r^2)/r atan2(r sin(phi), 1 + r cos(phi))) / (pi r)
 
-    and the mass below x is the same function of pi - phi and -r.
+    and the mass from lambda_minus to x is the same function of pi - phi and -r.
 
     Args:
-        Q: aspect ratio N/M >= 1.
+        Q: aspect ratio N/M, > 0.
         sigma: standard deviation of the entries of W, > 0.
 
     Raises:
-        ValueError: Q < 1 or sigma <= 0.
+        ValueError: Q <= 0 or sigma <= 0.
 
     Source: V. A. Marchenko, L. A. Pastur, Math. USSR Sb. 1 (1967) 457; the closed form is the integral of the density.
-    Accuracy: cdf and sf to 1e-14 absolute for Q up to 1e4. The relative error of sf near the upper edge is no more than
+    Accuracy: cdf and sf to 1e-14 absolute for Q from 1e-4 to 1e4. The relative error of sf near the upper edge is no more than
         the rounding of the edge itself causes, about 1e-16 lambda_plus/(lambda_plus - x) (`tests/test_laws.py`, against
         mpmath quadrature).
     """
@@ -60,8 +61,13 @@ class MarchenkoPastur(PositiveLaw):
         return self.sigma**4 / self.Q
 
     def __check_init__(self):
-        check_parameter(self, "Q", 1, closed=True, remedy="; Q = N/M with N >= M, so pass W.T and its Q")
+        check_parameter(self, "Q")
         check_parameter(self, "sigma")
+
+    @property
+    def _bulk(self) -> tuple[Array, Array]:
+        """The mass between the edges, min(Q, 1), and the r of the class formula: that of W W^T, the same eigenvalues but 0."""
+        return jnp.minimum(self.Q, 1.0), jnp.minimum(self.Q, 1 / self.Q) ** 0.5
 
     def _inside(self, x: Array) -> tuple[Array, Array]:
         """Whether x is strictly between the edges, and x moved to the middle where it is not."""
@@ -79,20 +85,36 @@ class MarchenkoPastur(PositiveLaw):
 
     def _sf(self, x: Array) -> Array:
         inside, moved = self._inside(x)
-        return jnp.where(inside, _mass_above(self._angle(moved), self.Q**-0.5), jnp.where(x < self.mean, 1.0, 0.0))
+        mass, r = self._bulk
+        outside = jnp.where(x < 0, 1.0, jnp.where(x < self.lambda_plus, mass, 0.0))
+        return jnp.where(inside, mass * _mass_above(self._angle(moved), r), outside)
 
     def _cdf(self, x: Array) -> Array:
         inside, moved = self._inside(x)
-        mass = _mass(jnp.pi - self._angle(moved), -(self.Q**-0.5))
-        return jnp.where(inside, mass, jnp.where(x < self.mean, 0.0, 1.0))
+        mass, r = self._bulk
+        outside = jnp.where(x < 0, 0.0, jnp.where(x < self.lambda_plus, 1 - mass, 1.0))
+        return jnp.where(inside, 1 - mass + mass * _mass(jnp.pi - self._angle(moved), -r), outside)
 
     def _ppf(self, q: Array) -> Array:
-        r = self.Q**-0.5
+        mass, r = self._bulk
+        share = (q - (1 - mass)) / mass
         # The angle from the lower edge, where Q = 1 packs the mass into a square-root singularity.
-        angle = bisect(lambda a: _mass(a, -r) - q, jnp.zeros_like(q), jnp.full_like(q, jnp.pi))
-        x = self.lambda_minus + 4 * r * self.sigma**2 * jnp.sin(angle / 2) ** 2
-        x = jnp.where(q == 0, self.lambda_minus, jnp.where(q == 1, self.lambda_plus, x))
-        return implicit(self, x, q)
+        angle = bisect(lambda a: _mass(a, -r) - share, jnp.zeros_like(q), jnp.full_like(q, jnp.pi))
+        x = self.lambda_minus + 4 * self.Q**-0.5 * self.mean * jnp.sin(angle / 2) ** 2
+        x = jnp.where(share == 0, self.lambda_minus, jnp.where(q == 1, self.lambda_plus, x))
+        at_zero = (mass < 1) & (share <= 0)
+        return jnp.where(at_zero, 0.0, implicit(self, jnp.where(at_zero, self.lambda_plus, x), q))
+
+    def _quantile_above(self, log_p: Array) -> Array:
+        mass, r = self._bulk
+        log_share = log_p - jnp.log(mass)
+        angle = bisect(
+            lambda a: jnp.log(_mass_above(a, r)) - log_share, jnp.zeros_like(log_p), jnp.full_like(log_p, jnp.pi)
+        )
+        x = self.lambda_plus - 4 * self.Q**-0.5 * self.mean * jnp.sin(angle / 2) ** 2
+        x = jnp.where(log_share == 0, self.lambda_minus, jnp.where(log_p == -jnp.inf, self.lambda_plus, x))
+        at_zero = (mass < 1) & (log_share >= 0)
+        return jnp.where(at_zero, 0.0, implicit_above(self, jnp.where(at_zero, self.lambda_plus, x), log_p))
 
 
 def _mass(angle: Array, r: Array) -> Array:
