@@ -219,6 +219,7 @@ def test_scale_moves_only_the_scale(method):
         np.testing.assert_allclose([scaled.ks, scaled.alpha], [fit.ks, fit.alpha], rtol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ALL)
 def test_batch_equals_loop(method):
     """Bit for bit where the sums decide; to the last few bits where Newton's method runs, whose steps are compiled anew."""

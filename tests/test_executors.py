@@ -291,6 +291,7 @@ print(json.dumps([jax.device_count(), len(used), digest]))
 """
 
 
+@pytest.mark.slow
 def test_one_two_and_eight_devices_give_the_same_bits(tmp_path, cache):
     (tmp_path / "devices.py").write_text(DEVICES)
     seen = []
@@ -326,6 +327,7 @@ def test_the_default_batch_is_the_largest_that_memory_holds(monkeypatch):
 # --- dask
 
 
+@pytest.mark.slow
 def test_dask_workers_one_of_them_killed(tmp_path, whole):
     distributed = pytest.importorskip("distributed", reason="needs the extra dask")
     cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1")

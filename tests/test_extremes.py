@@ -144,6 +144,7 @@ def test_gaussian_entries_make_it_tracy_widom():
         np.testing.assert_allclose(found, rmt.TracyWidom(1).cdf(s), rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_batch_of_laws_equals_a_loop():
     x = jnp.linspace(3.0, 9.0, QUANTILES.size)
 
@@ -176,6 +177,7 @@ def test_small_kurtosis_draws_the_edge_in(mu):
     assert p[False] < 1e-6
 
 
+@pytest.mark.slow
 def test_the_largest_three_of_very_heavy_tails_are_poisson():
     n, mu = 150, 0.8
     law = rmt.Pareto(mu)
