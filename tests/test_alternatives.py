@@ -243,6 +243,7 @@ def test_xmin_is_clausets_or_the_one_given(method):
         assert int(fit.status) == (min(graver) if graver else 0)
 
 
+@pytest.mark.slow
 def test_xmin_may_be_traced():
     x = data_sets()["log-normal"]
     many = jax.vmap(lambda xmin: rmt.fit_tail(x, rmt.LogNormal(xmin=xmin)).n_tail)(jnp.array([1.5, 3.0]))
@@ -259,6 +260,7 @@ def test_distance_is_that_of_the_law(method):
     assert np.isnan([fit.alpha, fit.stderr]).all() == (method is not rmt.ExpTruncated)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [rmt.LogNormal, rmt.StretchedExponential])
 def test_float32_data_give_the_numbers_of_float64(method):
     x = np.random.default_rng(9).lognormal(size=200).astype(np.float32)

@@ -96,6 +96,7 @@ def test_a_power_law_is_kept_and_a_uniform_law_rejected():
         assert float(p) < 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [rmt.Hill(k=50), rmt.Clauset(xmin=1.0, xmax="max")])
 def test_any_method_can_be_bootstrapped(spliced, method):
     low, high = rmt.bootstrap(jax.random.key(5), spliced, method, n_resamples=100, calibrate=False).interval()

@@ -112,6 +112,7 @@ def test_batch_equals_loop():
             np.testing.assert_allclose(a, b[i], rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_spectrum_and_a_mask_are_the_values_they_hold():
     s = rmt.spectrum(rmt.IID(rmt.Pareto(1.5)).sample(jax.random.key(0), (300, 200)))
     one = rmt.compare(s)
