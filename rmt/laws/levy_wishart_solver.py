@@ -31,7 +31,9 @@ _DEEPEST = -690.0  # log f at the low end of the table for Q > 1, near the small
 _NODES = 20  # of a segment
 _TURN = 6.0  # the most log f may change in a segment, so that f itself is a good polynomial there
 _RESOLVED = 1e-12  # the last coefficients of log f in a segment
-_NARROWEST = 1e-4  # segments stop being halved
+_STEPS = 60  # of Newton's method
+_NARROWEST = 1e-10  # segments stop being halved
+_MOST = 2000  # segments
 _BATCH = 200  # points solved at once
 
 
@@ -109,15 +111,21 @@ def stable_density(s: float, x: Complex) -> Complex:
     """
     power = 1 / (1 - s)
     least = (1 - s) * s ** (s * power)  # a at phi = 0
-    steepness = x**power
-    # exp(-X a) falls below 1e-17 of its maximum within this angle, for a >= least (1 + s phi^2/2)
-    width = np.minimum(np.pi, np.sqrt(2 * _DIGITS / (s * least * np.abs(steepness))))
-    node = (np.arange(200) + 0.5) / 200
-    phi = width[:, None] * node[None, :]
-    a = (np.sin(s * phi) / np.sin(phi)) ** power * np.sin((1 - s) * phi) / np.sin(s * phi)
-    exponent = -steepness[:, None] * (a - least)
-    total = np.where(exponent.real > -700, a * np.exp(exponent), 0.0).mean(1) * width
-    return x ** (s * power) * np.exp(-steepness * least) * total / (np.pi * (1 - s))
+    log_x = np.log(x)
+    depth = least * np.exp(power * log_x)
+    # exp(-depth (a/least - 1)) falls below 1e-17 within this angle, for a >= least (1 + s phi^2/2)
+    width = np.minimum(np.pi, np.sqrt(2 * _DIGITS / (s * np.abs(depth))))
+    phi = width[:, None] * ((np.arange(200) + 0.5) / 200)[None, :]
+    log_a = power * (_log_sinc(s * phi) - _log_sinc(phi)) + _log_sinc((1 - s) * phi) - _log_sinc(s * phi)
+    fall = depth[:, None] * np.expm1(np.minimum(log_a, 600.0))
+    total = np.where(fall.real < 700, np.exp(log_a - fall), 0.0).mean(1) * width
+    return least * np.exp(s * power * log_x - depth) * total / (np.pi * (1 - s))
+
+
+def _log_sinc(z: Real) -> Real:
+    """log(sin(z)/z) to full relative precision, 0 <= z < pi."""
+    series = -(z**2) / 6 - z**4 / 180 - z**6 / 2835 - z**8 / 37800 - z**10 / 467775
+    return np.where(z < 0.1, series, np.log(np.sin(z) / np.where(z > 0, z, 1.0)))
 
 
 def turned(s: float, x: Complex) -> tuple[Moments, np.ndarray]:
@@ -151,85 +159,139 @@ class Solution(NamedTuple):
 
 
 def solve(s: float, Q: float, l: Real, log_x: Complex, log_v: Complex) -> Solution:
-    """Newton's method from a guess, for the two equations in the form that is well conditioned.
-
-    They are x v = kappa/s (1 - h(v)), and 1 - H(x) = Q (1 - h(v)) with H(x) = h(exp(i pi s) x): on logarithms where h is
-    near 1 (large lambda), and as Q h(v) - H(x) = Q - 1 where H is small (small lambda), for x G(x) and v g(v) are then
-    nearly constant. Real and imaginary parts are stepped apart where Im x is too small to feel the rounding of Re x.
-    """
-    accuracy = np.full(l.shape, np.inf)
-    for _ in range(40):
-        x, v = np.exp(log_x), np.exp(log_v)
-        (G, H, H_slope), small = turned(s, x)
-        g, h, h_slope = moments(s, v)
-        far = np.abs(H) > 0.5
-        first = log_x - log_kappa(s, l) - np.log(g)
-        second = np.where(far, np.log(Q * v * g) - np.log(x * G), Q * h - H - (Q - 1))
-        first_v = 1 + h_slope / (s * v * g)
-        second_x = np.where(far, H_slope / (s * x * G), -H_slope)
-        second_v = np.where(far, -h_slope / (s * v * g), Q * h_slope)
-        apart = small & (np.abs(log_x.imag) < 1e-4)
-        first_v, second_x, second_v = (np.where(apart, d.real, d) for d in (first_v, second_x, second_v))
-        det = second_v - first_v * second_x
-        step_x, step_v = (first * second_v - second * first_v) / det, (second - first * second_x) / det
-        size = np.maximum(np.abs(step_x), np.abs(step_v))
-        size = np.where(apart, np.maximum(size, 0.1 * np.abs(step_x.imag / (step_x - log_x).imag)), size)
-        if np.all((size < 1e-15) | ((size >= 0.5 * accuracy) & (accuracy < _CONVERGED)) | np.isnan(size)):
+    """Newton's method from a guess, each point until its steps no longer shrink."""
+    log_x, log_v = log_x.astype(complex), log_v.astype(complex)
+    result = Solution(*(np.full(l.shape, np.nan, kind) for kind in (complex, complex, complex, complex, float)))
+    accuracy, active = np.full(l.shape, np.inf), np.arange(l.size)
+    for _ in range(_STEPS):
+        at, step_x, step_v, size = _newton(s, Q, l[active], log_x[active], log_v[active])
+        ended = (size < 1e-15) | (size >= 0.5 * accuracy[active]) & (accuracy[active] < _CONVERGED)
+        for known, value in zip(result, at, strict=True):
+            known[active[ended]] = value[ended]
+        going = ~ended & np.isfinite(size)
+        damping = np.minimum(1.0, 0.5 / np.maximum(np.abs(step_x), np.abs(step_v)))[going]
+        active = active[going]
+        log_x[active] -= damping * step_x[going]
+        log_v[active] -= damping * step_v[going]
+        accuracy[active] = size[going]
+        if not active.size:
             break
-        damping = np.minimum(1.0, 1 / np.maximum(np.abs(step_x), np.abs(step_v)))
-        log_x, log_v, accuracy = log_x - damping * step_x, log_v - damping * step_v, size
+    return result
+
+
+def _newton(s: float, Q: float, l: Real, log_x: Complex, log_v: Complex) -> tuple[Solution, Complex, Complex, Real]:
+    """The solution if this is it; else the steps of log x and log v to subtract, and their size.
+
+    The equations are x v = kappa/s (1 - h(v)), and 1 - H(x) = Q (1 - h(v)) with H(x) = h(exp(i pi s) x), in the forms
+    that are well conditioned: logarithms where H and h are near 1 (large lambda); H = Q h(v) - (Q - 1) where they are small.
+    """
+    x, v = np.exp(log_x), np.exp(log_v)
+    (G, H, H_slope), small = turned(s, x)
+    g, h, h_slope = moments(s, v)
+    one_less = s * v * g  # 1 - h
+    first = log_x - log_kappa(s, l) - np.log(g)
+    first_v = 1 + h_slope / one_less
+    far = np.abs(H) > 0.5
+    second = np.where(np.abs(h) > 0.5, 1 - H - Q * one_less, Q * h - H - (Q - 1))
+    second = np.where(far, np.log(Q * v * g) - np.log(x * G), second)
+    second_x = np.where(far, H_slope / (s * x * G), -H_slope)
+    second_v = np.where(far, -h_slope / one_less, Q * h_slope)
+    # Im log x too small to feel the rounding of Re log x: a real Jacobian steps the two apart
+    apart = small & (np.abs(log_x.imag) < 1e-4)
+    first_v, second_x, second_v = (np.where(apart, d.real, d) for d in (first_v, second_x, second_v))
+    det = second_v - first_v * second_x
+    step_x, step_v = (first * second_v - second * first_v) / det, (second - first * second_x) / det
+    relative = np.abs(step_x.imag) / (np.abs((log_x - step_x).imag) + 1e-310)
+    size = np.maximum(np.abs(step_x), np.abs(step_v))
+    size = np.where(apart, np.maximum(size, 0.1 * relative), size)
     f = np.where(small | far, (x * G).imag / np.pi, -H.imag / (np.pi * s))
-    ok = (np.minimum(size, accuracy) < _CONVERGED) & (f > 0)
-    log_x, log_v, f = (np.where(ok, value, np.nan) for value in (log_x, log_v, f))
-    return Solution(log_x, log_v, -second_v / det, second_x / det, np.log(f))
+    log_f = np.where(f > 0, np.log(f), np.where(apart & (np.abs(f) < 1e-305), -np.inf, np.nan))
+    return Solution(log_x, log_v, -second_v / det, second_x / det, log_f), step_x, step_v, size
 
 
 def _one(s: float, Q: float, l: float, log_x: complex, log_v: complex) -> Solution:
     return Solution(*(value[0] for value in solve(s, Q, np.array([l]), np.array([log_x]), np.array([log_v]))))
 
 
-def trace(s: float, Q: float, high: float, low: float) -> tuple[Real, Solution]:
-    """The solution followed down from l = high to the low end, in steps at which the tangent foretells it to 5 %.
+class Path(NamedTuple):
+    """The solution at rising l, and l where it turns (x from complex to real); -inf where it does so smoothly."""
 
-    The low end is `low` for Q = 1, and where log f = -690 otherwise.
+    l: Real
+    at: Solution
+    edge: float
+
+
+def trace(s: float, Q: float, high: float, low: float) -> Path:
+    """The solution followed down from l = high, in steps at which the tangent foretells it to 5 %.
+
+    Down to `low` for Q = 1, and to log f = -690 otherwise. Where the density nearly has a square-root edge, x - x(edge)
+    is a square root of l - edge: from the point an Im x/(2 Im dx/dl) above the edge the path goes on as far below it.
 
     Raises:
         ArithmeticError: the solution was lost on the way.
     """
-    C = log_kappa(s, high)
-    at = _one(s, Q, high, C + gammaln(s), C + gammaln(s) - np.log(Q) + 1j * np.pi * s)
-    l, step, path = high, 0.05, [(high, at)]
+    start = log_kappa(s, high) + gammaln(s)
+    at = _one(s, Q, high, start, start - np.log(Q) + 1j * np.pi * s)
+    l, step, edge, path = high, 0.05, -np.inf, [(high, at)]
     while l > low and at.log_f > _DEEPEST:
-        guess = at.log_x - step * at.slope_x, at.log_v - step * at.slope_v
+        if not step > 1e-13 * (1 + abs(l)):
+            raise ArithmeticError(f"LevyWishart(mu={2 * s}, Q={Q}): solution lost below lambda^(mu/2) = {np.exp(l)}")
+        to_edge = at.log_x.imag / (2 * at.slope_x.imag) if at.slope_x.imag else np.inf
+        turning = edge == -np.inf and 0 < to_edge < min(step, 0.05)
+        if turning:
+            step = 2 * to_edge
+            guess = at.log_x.real - at.log_x.imag, at.log_v.real - at.log_v.imag
+        else:
+            guess = at.log_x - step * at.slope_x, at.log_v - step * at.slope_v
         ahead = _one(s, Q, l - step, *guess)
         surprise = max(abs(ahead.log_x - guess[0]), abs(ahead.log_v - guess[1]))
-        if surprise < 0.05 and abs(ahead.log_f - at.log_f) < 2 * _TURN:
-            l, at = l - step, ahead
-            path.append((l, at))
-            step = step * 1.4 if surprise < 0.02 else step
-        else:
-            step = step / 2
-        if not step > _NARROWEST**2:
-            raise ArithmeticError(f"LevyWishart(mu={2 * s}, Q={Q}): the fixed point was lost below lambda^(mu/2) = {np.exp(l)}")
-    return np.array([l for l, _ in path[::-1]]), Solution(*(np.array(v) for v in zip(*(at for _, at in path[::-1]), strict=True)))
+        if turning and surprise < 0.3 * abs(at.log_x.imag):
+            edge, nearer = _approach(s, Q, l, at)
+            path += nearer
+        elif turning or not (surprise < 0.05 and abs(ahead.log_f - at.log_f) < 2 * _TURN):
+            step = to_edge / 2 if turning else step / 2
+            continue
+        l, at = l - step, ahead
+        path.append((l, at))
+        step = step * 1.4 if surprise < 0.02 else step
+    at_l, at = np.array([l for l, _ in path[::-1]]), (np.array(v) for v in zip(*(at for _, at in path[::-1]), strict=True))
+    return Path(at_l, Solution(*at), edge)
 
 
-def _guess(l: Real, path: tuple[Real, Solution]) -> tuple[Complex, Complex]:
-    """log x and log v at l by cubic Hermite interpolation between the points of the path."""
-    at, known = path
-    k = np.clip(np.searchsorted(at, l) - 1, 0, len(at) - 2)
-    width = at[k + 1] - at[k]
-    t = (l - at[k]) / width
+def _approach(s: float, Q: float, l: float, at: Solution) -> tuple[float, list[tuple[float, Solution]]]:
+    """The edge, and points ever nearer above it: at each, it is Im x/(2 Im dx/dl) away up to its square."""
+    to_edge, nearer = at.log_x.imag / (2 * at.slope_x.imag), []
+    edge = l - to_edge
+    for _ in range(16):
+        l, fifth = edge + to_edge / 5, 1j * np.sqrt(0.2)
+        at = _one(s, Q, l, at.log_x.real + fifth * at.log_x.imag, at.log_v.real + fifth * at.log_v.imag)
+        closer = at.log_x.imag / (2 * at.slope_x.imag)
+        if not 0 < closer < to_edge / 2:
+            break
+        edge, to_edge = l - closer, closer
+        nearer.append((l, at))
+    return edge, nearer
 
-    def cubic(value: Complex, slope: Complex) -> Complex:
-        rise = value[k + 1] - value[k]
+
+def _guess(l: Real, path: Path) -> tuple[Complex, Complex]:
+    """log x and log v at l: cubic Hermite interpolation between the points of the path, a square root across an edge."""
+    k = np.clip(np.searchsorted(path.l, l) - 1, 0, len(path.l) - 2)
+    width = path.l[k + 1] - path.l[k]
+    t = (l - path.l[k]) / width
+    across = (path.l[k] < path.edge) & (path.edge < path.l[k + 1])
+    side = np.where(l < path.edge, k, k + 1)
+    root = np.sqrt((l - path.edge) / (path.l[side] - path.edge))
+
+    def value(z: Complex, slope: Complex) -> Complex:
+        rise = z[k + 1] - z[k]
         bend = (slope[k] * width - rise) * (1 - t) - (slope[k + 1] * width - rise) * t
-        return value[k] + t * rise + t * (1 - t) * bend
+        centre = z[k + 1].real
+        return np.where(across, centre + (z[side] - centre) * root, z[k] + t * rise + t * (1 - t) * bend)
 
-    return cubic(known.log_x, known.slope_x), cubic(known.log_v, known.slope_v)
+    return value(path.at.log_x, path.at.slope_x), value(path.at.log_v, path.at.slope_v)
 
 
-def log_density(s: float, Q: float, l: Real, path: tuple[Real, Solution]) -> Real:
+def log_density(s: float, Q: float, l: Real, path: Path) -> Real:
     """log f at any l on the path."""
     flat = l.ravel()
     parts = [flat[k : k + _BATCH] for k in range(0, flat.size, _BATCH)]
@@ -283,23 +345,35 @@ def _hard_edge(s: float) -> float:
     return log_kappa(s, np.array(0.0)) - np.log(s) + log_w2 / k
 
 
-def _segments(s: float, Q: float, path: tuple[Real, Solution]) -> tuple[Real, Real]:
+def _segments(s: float, Q: float, path: Path) -> tuple[Real, Real]:
     """Edges, halved until the Chebyshev series of log f has ended, and log f at the nodes of each segment."""
-    at = path[0]
-    pending = np.linspace(at[0], at[-1], int(np.ceil(at[-1] - at[0])) + 1)
-    pending = np.stack([pending[:-1], pending[1:]], 1)
+    low, high = path.l[[0, -1]]
+    if path.edge > low and path.at.log_f[0] < 2 * _DEEPEST:
+        low = path.edge  # nothing that a float64 could hold is left below it
+    ends = np.unique([low, max(path.edge, low), high])
+    pending = np.concatenate([_split(*pair) for pair in zip(ends[:-1], ends[1:], strict=True)])
     left, values = [], []
     while len(pending):
         middle, half = pending.mean(1), (pending[:, 1] - pending[:, 0]) / 2
         log_f = log_density(s, Q, middle[:, None] + half[:, None] * _PLACES[None, :], path)
         rest = np.abs((log_f @ _FIT)[:, -2:]).max(1)
-        good = (rest < _RESOLVED) & (np.ptp(log_f, axis=1) < _TURN) | (half < _NARROWEST)
+        turn = np.ptp(log_f, axis=1)
+        noise = 2e-15 * turn / half  # that of l, seen in log f
+        good = (rest < np.maximum(_RESOLVED, noise)) & (turn < _TURN) | (half < _NARROWEST)
+        if np.isnan(log_f[half < _NARROWEST]).any() or len(left) > _MOST:
+            raise ArithmeticError(f"LevyWishart(mu={2 * s}, Q={Q}): no solution near lambda^(mu/2) = {np.exp(middle[0])}")
         left += list(pending[good, 0])
         values += list(log_f[good])
         wide, at_middle = pending[~good], middle[~good]
         pending = np.concatenate([np.stack([wide[:, 0], at_middle], 1), np.stack([at_middle, wide[:, 1]], 1)])
     order = np.argsort(left)
-    return np.append(np.array(left)[order], at[-1]), np.array(values)[order]
+    return np.append(np.array(left)[order], high), np.array(values)[order]
+
+
+def _split(low: float, high: float) -> Real:
+    """Segments of at most unit width."""
+    edges = np.linspace(low, high, int(np.ceil(high - low)) + 1)
+    return np.stack([edges[:-1], edges[1:]], 1)
 
 
 def _integrate(s: float, Q: float, edges: Real, log_f: Real) -> Table:
