@@ -27,12 +27,12 @@ Real = np.ndarray
 
 _DIGITS = 38.0  # -log of the relative error aimed at in every rule
 _CONVERGED = 1e-11  # the size of the last Newton step, relative in x and v
-_DEEPEST = -690.0  # log f at the low end of the table for Q > 1, near the smallest float64
+_DEEPEST = -230.0  # log f at the low end of the table for Q > 1
 _NODES = 20  # of a segment
 _TURN = 6.0  # the most log f may change in a segment, so that f itself is a good polynomial there
 _RESOLVED = 1e-12  # the last coefficients of log f in a segment
 _STEPS = 60  # of Newton's method
-_NARROWEST = 1e-10  # segments stop being halved
+_NARROWEST = 1e-8  # segments stop being halved
 _MOST = 2000  # segments
 _BATCH = 200  # points solved at once
 
@@ -115,7 +115,7 @@ def stable_density(s: float, x: Complex) -> Complex:
     depth = least * np.exp(power * log_x)
     # exp(-depth (a/least - 1)) falls below 1e-17 within this angle, for a >= least (1 + s phi^2/2)
     width = np.minimum(np.pi, np.sqrt(2 * _DIGITS / (s * np.abs(depth))))
-    phi = width[:, None] * ((np.arange(200) + 0.5) / 200)[None, :]
+    phi = width[:, None] * ((np.arange(80) + 0.5) / 80)[None, :]
     log_a = power * (_log_sinc(s * phi) - _log_sinc(phi)) + _log_sinc((1 - s) * phi) - _log_sinc(s * phi)
     fall = depth[:, None] * np.expm1(np.minimum(log_a, 600.0))
     total = np.where(fall.real < 700, np.exp(log_a - fall), 0.0).mean(1) * width
@@ -165,7 +165,8 @@ def solve(s: float, Q: float, l: Real, log_x: Complex, log_v: Complex) -> Soluti
     accuracy, active = np.full(l.shape, np.inf), np.arange(l.size)
     for _ in range(_STEPS):
         at, step_x, step_v, size = _newton(s, Q, l[active], log_x[active], log_v[active])
-        ended = (size < 1e-15) | (size >= 0.5 * accuracy[active]) & (accuracy[active] < _CONVERGED)
+        enough = np.maximum(_CONVERGED, 1e-14 * (1 + np.abs(l[active])) * np.abs(at.slope_x))  # what rounding of l does to x
+        ended = (size < 1e-14) | (size >= 0.5 * accuracy[active]) & (accuracy[active] < enough)
         for known, value in zip(result, at, strict=True):
             known[active[ended]] = value[ended]
         going = ~ended & np.isfinite(size)
@@ -196,10 +197,10 @@ def _newton(s: float, Q: float, l: Real, log_x: Complex, log_v: Complex) -> tupl
     second = np.where(far, np.log(Q * v * g) - np.log(x * G), second)
     second_x = np.where(far, H_slope / (s * x * G), -H_slope)
     second_v = np.where(far, -h_slope / one_less, Q * h_slope)
-    # Im log x too small to feel the rounding of Re log x: a real Jacobian steps the two apart
-    apart = small & (np.abs(log_x.imag) < 1e-4)
-    first_v, second_x, second_v = (np.where(apart, d.real, d) for d in (first_v, second_x, second_v))
     det = second_v - first_v * second_x
+    # Im log x too small to feel the rounding of Re log x: a real Jacobian steps the two apart, but not at an edge
+    apart = small & (np.abs(log_x.imag) < 1e-4) & (np.abs(det.imag) < 1e-2 * np.abs(det.real))
+    first_v, second_x, second_v, det = (np.where(apart, d.real, d) for d in (first_v, second_x, second_v, det))
     step_x, step_v = (first * second_v - second * first_v) / det, (second - first * second_x) / det
     relative = np.abs(step_x.imag) / (np.abs((log_x - step_x).imag) + 1e-310)
     size = np.maximum(np.abs(step_x), np.abs(step_v))
@@ -224,7 +225,7 @@ class Path(NamedTuple):
 def trace(s: float, Q: float, high: float, low: float) -> Path:
     """The solution followed down from l = high, in steps at which the tangent foretells it to 5 %.
 
-    Down to `low` for Q = 1, and to log f = -690 otherwise. Where the density nearly has a square-root edge, x - x(edge)
+    Down to `low` for Q = 1, and to log f = -230 otherwise. Where the density nearly has a square-root edge, x - x(edge)
     is a square root of l - edge: from the point an Im x/(2 Im dx/dl) above the edge the path goes on as far below it.
 
     Raises:
@@ -351,7 +352,7 @@ def _segments(s: float, Q: float, path: Path) -> tuple[Real, Real]:
     if path.edge > low and path.at.log_f[0] < 2 * _DEEPEST:
         low = path.edge  # nothing that a float64 could hold is left below it
     ends = np.unique([low, max(path.edge, low), high])
-    pending = np.concatenate([_split(*pair) for pair in zip(ends[:-1], ends[1:], strict=True)])
+    pending = np.concatenate([_split(*pair, path) for pair in zip(ends[:-1], ends[1:], strict=True)])
     left, values = [], []
     while len(pending):
         middle, half = pending.mean(1), (pending[:, 1] - pending[:, 0]) / 2
@@ -370,9 +371,14 @@ def _segments(s: float, Q: float, path: Path) -> tuple[Real, Real]:
     return np.append(np.array(left)[order], high), np.array(values)[order]
 
 
-def _split(low: float, high: float) -> Real:
-    """Segments of at most unit width."""
-    edges = np.linspace(low, high, int(np.ceil(high - low)) + 1)
+def _split(low: float, high: float, path: Path) -> Real:
+    """Segments of at most unit width in which log f does not change too much, as far as the path knows."""
+    inside = (path.l > low) & (path.l <= high)
+    l = np.concatenate([[low], path.l[inside], [high]])
+    log_f = path.at.log_f[inside][np.r_[0, : inside.sum(), -1]]
+    length = np.maximum(np.diff(l), np.abs(np.diff(log_f)) / (0.8 * _TURN))
+    place = np.append(0.0, np.cumsum(length))
+    edges = np.interp(np.linspace(0, place[-1], int(np.ceil(place[-1])) + 1), place, l)
     return np.stack([edges[:-1], edges[1:]], 1)
 
 
