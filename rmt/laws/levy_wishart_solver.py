@@ -141,10 +141,11 @@ def turned(s: float, x: Complex) -> tuple[Moments, np.ndarray]:
     small = (np.abs(np.angle(x)) < 0.1 * (1 - s)) & (exponent > 4)
     if small.any():
         near = x[small]
-        common, _, u_s = _rule(s, phase * near.real)
-        odd = -1j * phase * (common * u_s * np.sin(near.imag[:, None] * phase * u_s)).sum(1)
-        G[small] = G[small].real + 1j * (odd.imag + np.pi * stable_density(s, near).real)
-        h[small] = h[small].real - 1j * s * (near * G[small]).imag
+        M = np.pi * stable_density(s, near)
+        common, u, u_s = _rule(s, phase * near.real)
+        odd = -1j * common * np.sin(near.imag[:, None] * phase * u_s)
+        G[small] = G[small].real + 1j * ((phase * odd * u_s).sum(1).imag + M.real)
+        h[small] = h[small].real + 1j * ((odd * u).sum(1).imag - s * (near * M).real)
     return Moments(G, h, slope), small
 
 
@@ -205,7 +206,7 @@ def _newton(s: float, Q: float, l: Real, log_x: Complex, log_v: Complex) -> tupl
     relative = np.abs(step_x.imag) / (np.abs((log_x - step_x).imag) + 1e-310)
     size = np.maximum(np.abs(step_x), np.abs(step_v))
     size = np.where(apart, np.maximum(size, 0.1 * relative), size)
-    f = np.where(small | far, (x * G).imag / np.pi, -H.imag / (np.pi * s))
+    f = np.where(far, (x * G).imag / np.pi, -H.imag / (np.pi * s))
     log_f = np.where(f > 0, np.log(f), np.where(apart & (np.abs(f) < 1e-305), -np.inf, np.nan))
     return Solution(log_x, log_v, -second_v / det, second_x / det, log_f), step_x, step_v, size
 
