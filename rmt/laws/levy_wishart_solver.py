@@ -38,11 +38,10 @@ _BATCH = 200  # points solved at once
 
 
 class Table(NamedTuple):
-    """Chebyshev coefficients in l = log lambda^s, a row a segment between `edges`, and the power series beyond.
+    """Chebyshev coefficients in l = log lambda^s, a row a segment between `edges`, and what goes on beyond.
 
     `density` holds log f, `tail` log cdf in the segments below `middle` and log sf from there on. Above the last edge,
-    sf = sum_n upper[n-1] exp(-n l); below the first, log f and log cdf go on as -exp(-decay l), or with slope -decay if
-    that is negative (Q = 1).
+    sf = sum_n upper[n-1] exp(-n l). Below the first, log cdf goes on from its first value with slope rate exp(-decay away).
     """
 
     edges: Real
@@ -50,8 +49,9 @@ class Table(NamedTuple):
     tail: Real
     middle: int
     upper: Real
+    rate: float
     decay: float
-    log_cdf: Real  # at the edges, rising; and log sf, falling: what a first guess of a quantile needs
+    log_cdf: Real  # at the edges, for the first guess of a quantile
     log_sf: Real
     gap: float  # cdf + sf - 1 where the two integrals meet: the error of the whole
 
@@ -390,15 +390,15 @@ def _integrate(s: float, Q: float, edges: Real, log_f: Real) -> Table:
     integral = half[:, None] * chebyshev.chebint(np.exp(log_f) @ _FIT, lbnd=-1, axis=1)
     inside = chebyshev.chebval(_PLACES, integral.T)  # from the left edge to each node
     mass = integral.sum(1)
-    first = chebyshev.chebval(-1.0, density[0])
-    rate = 1 / (2 * s) if Q == 1 else chebyshev.chebval(-1.0, chebyshev.chebder(density[0])) / half[0]
+    first = float(chebyshev.chebval(-1.0, density[0]))
+    rate = 1 / (2 * s) if Q == 1 else float(chebyshev.chebval(-1.0, chebyshev.chebder(density[0])) / half[0])
     upper = series_above(s, Q)
-    cdf = np.exp(first) / rate + np.concatenate([[0.0], np.cumsum(mass)])
-    sf = np.polynomial.polynomial.polyval(np.exp(-edges[-1]), np.append(0.0, upper)) + np.append(
-        np.cumsum(mass[::-1])[::-1], 0.0
-    )
+    beyond = np.polynomial.polynomial.polyval(np.exp(-edges[-1]), np.append(0.0, upper))
+    cdf = np.exp(first) / rate + np.append(0.0, np.cumsum(mass))
+    sf = beyond + np.append(np.cumsum(mass[::-1])[::-1], 0.0)
     middle = int(np.searchsorted(cdf, 0.5))
     below, above = cdf[:-1, None] + inside, sf[:-1, None] - inside
     tail = np.log(np.where(np.arange(len(half))[:, None] < middle, below, above)) @ _FIT
+    log_cdf, log_sf = np.log(cdf), np.log(np.minimum(sf, 1.0))
     decay = 0.0 if Q == 1 else 1 / (1 - s)
-    return Table(edges, density, tail, middle, upper, decay, np.log(cdf), np.log(sf), float(cdf[middle] + sf[middle] - 1))
+    return Table(edges, density, tail, middle, upper, rate, decay, log_cdf, log_sf, float(cdf[middle] + sf[middle] - 1))
