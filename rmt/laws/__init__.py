@@ -8,6 +8,8 @@ from rmt.laws.exp_truncated import ExpTruncatedPowerLaw
 from rmt.laws.exponential import Exponential
 from rmt.laws.frechet import Frechet
 from rmt.laws.gaussian import Gaussian
+from rmt.laws.free_levy_wishart import FreeLevyWishart
+from rmt.laws.levy_wishart import LevyWishart
 from rmt.laws.log_normal import LogNormal
 from rmt.laws.marchenko_pastur import MarchenkoPastur
 from rmt.laws.pareto import Lomax, Pareto
@@ -23,8 +25,10 @@ __all__ = [
     "ExpTruncatedPowerLaw",
     "Exponential",
     "Frechet",
+    "FreeLevyWishart",
     "Gaussian",
     "Law",
+    "LevyWishart",
     "LogNormal",
     "Lomax",
     "MarchenkoPastur",

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from rmt.laws.base import Law, check_parameter, implicit, implicit_above, parameter
 from rmt.laws.levy_wishart_solver import Table, table
 
-_SUPPORTED = (0.2, 1.9)
+_SUPPORTED, _LARGEST_Q = (0.2, 1.9), 1e6
 
 
 class LevyWishart(Law):
@@ -27,7 +27,7 @@ class LevyWishart(Law):
 
     Args:
         mu: tail index of the entries, a Python number, static: 0.2 <= mu <= 1.9.
-        Q: aspect ratio N/M >= 1, a Python number, static.
+        Q: aspect ratio N/M, a Python number, static: 1 <= Q <= 1e6.
         scale: the unit of the eigenvalues, > 0.
 
     Raises:
@@ -58,6 +58,8 @@ class LevyWishart(Law):
             remedy = "; from 2 on the law is MarchenkoPastur(Q, sigma)" if self.mu >= 2 else ""
             raise ValueError(f"LevyWishart(mu) needs {low} <= mu <= {high}, got {self.mu}{remedy}")
         check_parameter(self, "Q", 1, closed=True, remedy="; Q = N/M with N >= M, so pass W.T and its Q")
+        if self.Q > _LARGEST_Q:
+            raise ValueError(f"LevyWishart(Q) needs Q <= {_LARGEST_Q:g}, got {self.Q:g}: nearly its limit, a stable law")
         check_parameter(self, "scale")
 
     @classmethod
