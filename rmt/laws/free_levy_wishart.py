@@ -79,25 +79,28 @@ class FreeLevyWishart(Law):
         return jnp.full_like(self.mu, jnp.inf)
 
     def _curve(self, v: Array) -> "_Point":
-        """The point of the curve T(lambda) at arg T = pi s w, w = 1/(1 + exp(-v)): from the lower edge to infinity."""
+        """The point of the curve T(lambda) at arg T = pi s w, w = 1/(1 + exp(-v)): from the lower edge to infinity.
+
+        There (1 - T)(1 - T/Q) has the argument -chi = -pi (1 - w), which is a quadratic equation for |T|.
+        """
         s, c = self.mu / 2, 1 / self.Q
         w, rest = jax.nn.sigmoid(v), jax.nn.sigmoid(-v)
         phi = jnp.pi * s * w
-        chi = jnp.pi * rest  # (1 - T)(1 - T/Q) has the argument -chi
-        sin_chi = jnp.sin(jnp.pi * jnp.minimum(w, rest))
+        sin_phi, sin_chi = jnp.sin(phi), jnp.sin(jnp.pi * jnp.minimum(w, rest))
         sin_both = jnp.sin(jnp.pi * (1 - s) * w)  # of phi + chi
-        root = jnp.sqrt(((1 - c) * sin_both) ** 2 + 4 * c * jnp.sin(phi) ** 2)
+        root = jnp.sqrt(((1 - c) * sin_both) ** 2 + 4 * c * sin_phi**2)
         total = (1 + c) * sin_both + root
         size = 2 * sin_chi / total
-        turned = 2 * jnp.cos(chi) * jnp.sin(phi)
-        # Re(1 - T) and Re(1 - T/Q), which cancel where T is near 1 or Q
-        first = (4 * c * jnp.sin(phi) ** 2 / (root + (1 - c) * sin_both) + turned) / total
-        second = ((1 - c) * sin_both + root + c * turned) / total
-        T = size * jnp.cos(phi), size * jnp.sin(phi)
-        both = (jnp.log(first**2 + T[1] ** 2) + jnp.log(second**2 + (c * T[1]) ** 2)) / 2
+        # Re(1 - T) and Re(1 - T/Q), in terms that do not cancel where T is near 1 or Q: they vanish with w, more so at Q = 1
+        tilt = 4 * jnp.sin(jnp.pi * w / 2) ** 2 * sin_phi
+        gap = (1 - c) * (sin_both + ((1 - c) * sin_both**2 + 4 * c * sin_phi**2) / (root + 2 * c * sin_phi))
+        first = (tilt - 2 * sin_phi * gap / (root + (1 - c) * sin_both)) / total
+        second = (c * tilt + gap) / total
+        im_T = size * sin_phi
+        both = (jnp.log(first**2 + im_T**2) + jnp.log(second**2 + (c * im_T) ** 2)) / 2
         log_x = jnp.log(self.scale) + both + (jnp.log(_tail_weight(s)) - jnp.log(size)) / s
-        angles = jnp.arctan2(T[1], first) + self.Q * jnp.arctan2(c * T[1], second)
-        return _Point(log_x, T[1], ((1 / s - 2) * T[1] + angles) / jnp.pi)
+        angles = jnp.arctan2(im_T, first) + self.Q * jnp.arctan2(c * im_T, second)
+        return _Point(log_x, im_T, ((1 / s - 2) * im_T + angles) / jnp.pi)
 
     def _mass_below(self, v: Array) -> Array:
         """cdf: 1 - sf, but near the lower edge by Gauss-Legendre on rho dlambda = Im T dlog(lambda)/pi, free of cancellation."""
