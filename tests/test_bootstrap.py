@@ -121,6 +121,7 @@ def test_wrong_arguments_say_what_to_do(call, words):
         call()
 
 
+@pytest.mark.slow
 def test_a_matrix_is_replicated_from_its_own_entries_or_from_an_ensemble():
     W = rmt.IID(rmt.Pareto(1.5)).sample(jax.random.key(7), (60, 30))
     own = rmt.bootstrap_matrix(jax.random.key(8), W, n_resamples=20)

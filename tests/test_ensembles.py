@@ -95,6 +95,7 @@ def test_wishart_sample_is_dense_and_of_the_same_law():
     assert stats.kstest(np.asarray(W).ravel(), stats.norm(scale=3).cdf).pvalue > 1e-3
 
 
+@pytest.mark.slow
 def test_high_temperature_levels_and_their_inverse():
     """Mean and second moment of the bidiagonal's entries, exactly; kappa -> 0 leaves independent Gamma(a + 1) levels."""
     M, kappa, a, count = 30, 2.0, 0.5, 1500

@@ -98,6 +98,7 @@ def at_quantiles(law: LargestEigenvalue) -> tuple[jax.Array, ...]:
     return x, law.cdf(x), law.sf(x), law.isf(1 - q), law.pdf(x), slope
 
 
+@pytest.mark.slow
 def test_the_law_is_one():
     x, cdf, sf, above, density, slope = at_quantiles(LAW)
     np.testing.assert_allclose(cdf, QUANTILES, rtol=1e-9)
@@ -117,6 +118,7 @@ def test_tail_is_that_of_one_large_entry():
     np.testing.assert_allclose(LAW.sf(x)[-1], want[-1], rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_samples_follow_the_law_and_its_moments():
     draws = np.asarray(LAW.sample(jax.random.key(3), (20_000,)))
     assert stats.kstest(draws, lambda x: np.asarray(LAW.cdf(x))).pvalue > 0.001
@@ -126,6 +128,7 @@ def test_samples_follow_the_law_and_its_moments():
     assert LargestEigenvalue(rmt.Pareto(mu=4), N, M).var == np.inf
 
 
+@pytest.mark.slow
 def test_many_outliers_make_it_frechet():
     n = 10**8
     for mu in (2.5, 3.0):
@@ -136,6 +139,7 @@ def test_many_outliers_make_it_frechet():
         np.testing.assert_allclose(found, QUANTILES[1:-1], atol=0.02)
 
 
+@pytest.mark.slow
 def test_gaussian_entries_make_it_tracy_widom():
     centre, scale = rmt.johnstone(N, M)
     s = np.linspace(-5, 3, QUANTILES.size)
@@ -163,6 +167,7 @@ def simulated(law: rmt.Law, shape: tuple[int, int], n: int, top: int = 1) -> np.
     return np.linalg.svd(np.asarray(W), compute_uv=False)[:, :top] ** 2 / shape[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mu", [6.0, 40.0])
 def test_small_kurtosis_draws_the_edge_in(mu):
     """kappa = -1.5 and -1.99: the correction is seen in 500 matrices, and without it the law is rejected."""

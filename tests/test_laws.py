@@ -311,8 +311,18 @@ QUANTILES = np.array([1e-6, 1e-3, 0.02, 0.15, 0.4, 0.6, 0.85, 0.97, 0.999, 1 - 1
 N_SAMPLES = 20_000
 SIGNIFICANCE = 0.01 / len(CASES)
 
-every_law = pytest.mark.parametrize("name", CASES)
-every_twin = pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.twin is not None])
+# Laws that compile for long, each method anew, and parameters of laws that others of the table have too
+SLOW = {
+    name for name in CASES if name.startswith(("stable", "signed", "tracy_widom_2", "tracy_widom_4", "frechet_fifth"))
+}
+
+
+def marked(names) -> list:
+    return [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in names]
+
+
+every_law = pytest.mark.parametrize("name", marked(CASES))
+every_twin = pytest.mark.parametrize("name", marked(n for n, case in CASES.items() if case.twin is not None))
 
 
 @cache

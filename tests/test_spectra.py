@@ -276,6 +276,7 @@ def test_bidiagonal_and_dense_spectra_of_one_matrix_agree():
         assert (np.abs(s.eigenvalues - dense.eigenvalues) <= s.error + dense.error).all()
 
 
+@pytest.mark.slow
 def test_bidiagonal_matrices_of_every_kind():
     """Repeated, clustered, vanishing and signed entries; batches; float32; gradients."""
     ones = rmt.spectrum(rmt.Bidiagonal(np.full(40, 2.0), np.zeros(39), 40))
@@ -306,6 +307,7 @@ def test_bidiagonal_matrices_of_every_kind():
     assert np.isnan(rmt.spectrum(broken).eigenvalues).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entries", ENTRIES)
 @pytest.mark.parametrize("k", [1, 5, 40])
 def test_the_top_agrees_with_all_eigenvalues_within_its_error(entries, k):

@@ -8,8 +8,10 @@ from rmt.laws.exp_truncated import ExpTruncatedPowerLaw
 from rmt.laws.exponential import Exponential
 from rmt.laws.frechet import Frechet
 from rmt.laws.frechet_order import FrechetOrder
+from rmt.laws.free_levy_wishart import FreeLevyWishart
 from rmt.laws.gaussian import Gaussian
 from rmt.laws.laplace import Laplace
+from rmt.laws.levy_wishart import LevyWishart
 from rmt.laws.log_normal import LogNormal
 from rmt.laws.marchenko_pastur import MarchenkoPastur
 from rmt.laws.pareto import Lomax, Pareto
@@ -28,9 +30,11 @@ __all__ = [
     "Exponential",
     "Frechet",
     "FrechetOrder",
+    "FreeLevyWishart",
     "Gaussian",
     "Laplace",
     "Law",
+    "LevyWishart",
     "LogNormal",
     "Lomax",
     "MarchenkoPastur",

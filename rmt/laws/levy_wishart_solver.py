@@ -1,0 +1,415 @@
+"""The fixed point behind the Levy-Wishart law, solved on the host in NumPy, and its table over the logarithm of lambda.
+
+With s = mu/2, kappa = Gamma(1 - s)/Gamma(s) lambda^-s, g(y) = int_0^inf u^(s-1) exp(-u - y u^s) du and
+G(x) = exp(i pi s) g(exp(i pi s) x), the cavity equations just above the axis are
+
+    x = kappa g(v),    v = kappa/Q G(x),    f = Im(x G(x))/pi,
+
+and f, the density of l = log lambda^s, is lambda rho/s. Two things make them solvable to full precision at every lambda:
+
+- g is integrated along u = t exp(-i theta) with theta = arg(y)/(1 + s), where both terms of the exponent have the same
+  size of argument, at most pi s/(1 + s) < pi/2: it decays for every y between the rays 0 and exp(i pi s), and x and v
+  never leave those that belong to them. On theta = 0 the integrand grows without bound for mu > 1 and small lambda.
+- For Q > 1 the density at small lambda is exponentially small beside x and v. There Im G(x) = Im R(x) + pi Re M(x) with
+  R and M real on the real axis; M(x) = sum (-x)^j/(j! Gamma(1 - s - s j)) is the density of T^-s for the positive stable
+  T with E exp(-p T) = exp(-p^s), as an integral of positive terms.
+"""
+
+# NumPy's stubs give a complex array no real and no imaginary part.
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false
+
+from functools import cache
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.polynomial import chebyshev
+from scipy.special import gammaln
+
+Complex = np.ndarray
+Real = np.ndarray
+
+_DIGITS = 38.0  # -log of the relative error aimed at in every rule
+_CONVERGED = 1e-11  # the size of the last Newton step, relative in x and v
+_DEEPEST = -230.0  # log f at the low end of the table for Q > 1
+_NODES = 20  # of a segment
+_TURN = 6.0  # the most log f may change in a segment, so that f itself is a good polynomial there
+_RESOLVED = 1e-12  # the last coefficients of log f in a segment
+_STEPS = 60  # of Newton's method
+_NARROWEST = 1e-8  # segments stop being halved
+_MOST = 2000  # segments
+_BATCH = 200  # points solved at once
+
+
+class Table(NamedTuple):
+    """Chebyshev coefficients in l = log lambda^s, a row a segment between `edges`, and what goes on beyond.
+
+    `density` holds log f, `tail` log cdf in the segments below `middle` and log sf from there on. Above the last edge,
+    sf = sum_n upper[n-1] exp(-n l). Below the first, log cdf goes on from its first value with slope rate exp(-decay away).
+    """
+
+    edges: Real
+    density: Real
+    tail: Real
+    middle: int
+    upper: Real
+    rate: float
+    decay: float
+    log_cdf: Real  # at the edges, for the first guess of a quantile
+    log_sf: Real
+    gap: float  # cdf + sf - 1 where the two integrals meet: the error of the whole
+
+
+def log_kappa(s: float, l: Real) -> Real:
+    """log of Gamma(1 - s)/Gamma(s) lambda^-s at l = s log lambda."""
+    return gammaln(1 - s) - gammaln(s) - l
+
+
+class Moments(NamedTuple):
+    """g(y), h(y) = 1 - s y g(y) = int_0^inf exp(-u - y u^s) du and dh/dlog y."""
+
+    g: Complex
+    h: Complex
+    slope: Complex
+
+
+def moments(s: float, y: Complex) -> Moments:
+    """The three integrals for 0 <= arg y <= pi s, each without cancellation between large terms."""
+    common, u, u_s = _rule(s, y)
+    by_u = common * u
+    return Moments((common * u_s).sum(1), by_u.sum(1), -y * (by_u * u_s).sum(1))
+
+
+def _rule(s: float, y: Complex) -> tuple[Complex, Complex, Complex]:
+    """On the contour of each y: weight times exp(-u - y u^s), u, and u^s, so that sum(common u^s) = g.
+
+    Trapezoidal in q, where log t = c + q - exp(-q - 2) and c is where y u^s ends the integrand: exponential decay to the
+    right, double exponential to the left. The error is exp(-2 pi d/step) with d the half-width of the strip around the
+    real q where the integrand is bounded, pi/2 - theta; a fifth is kept back, for exp(-q - 2) bends the strip.
+    """
+    theta, size = np.angle(y) / (1 + s), np.abs(y)
+    room = max(np.pi / 2 - np.abs(theta).max(), 0.5 * (1 - s))  # the least that a solution leaves is pi/2 (1-s)/(1+s)
+    step = 2 * np.pi * 0.8 * room / _DIGITS
+    span = np.log(_DIGITS / np.sin(room))
+    log_size = np.log(np.maximum(size, 1e-300))
+    centre = -np.maximum(0.0, log_size) / s
+    last = np.minimum(span - centre, span / s).max()
+    q = np.arange(-2 - np.log(_DIGITS / s + 40), last + 1, step)
+    log_t = centre[:, None] + (q - np.exp(-q - 2))[None, :]
+    ended = log_t > span + 1
+    log_t = np.where(ended, 0.0, log_t)
+    weight = np.where(ended, 0.0, step * (1 + np.exp(-q - 2)))
+    ray = np.exp(-1j * theta)[:, None]
+    t, t_s = np.exp(log_t), np.exp(s * log_t)
+    u_s = t_s * np.exp(-1j * s * theta)[:, None]
+    return weight * np.exp(-t * ray - size[:, None] * t_s * ray.conj()), t * ray, u_s
+
+
+def stable_density(s: float, x: Complex) -> Complex:
+    """M(x) = sum_j (-x)^j/(j! Gamma(1 - s - s j)), for x near the real axis where it is small.
+
+    By x^(s/(1-s))/(pi (1 - s)) int_0^pi a exp(-x^(1/(1-s)) a) dphi, a = (sin(s phi)/sin(phi))^(1/(1-s))
+    sin((1-s) phi)/sin(s phi): even in phi and flat at pi, so that the trapezoidal rule converges exponentially.
+
+    Source: V. M. Zolotarev, One-dimensional Stable Distributions (1986), section 2.5, for the law of T = x^(-1/s).
+    """
+    power = 1 / (1 - s)
+    least = (1 - s) * s ** (s * power)  # a at phi = 0
+    log_x = np.log(x)
+    depth = least * np.exp(power * log_x)
+    # exp(-depth (a/least - 1)) falls below 1e-17 within this angle, for a >= least (1 + s phi^2/2)
+    width = np.minimum(np.pi, np.sqrt(2 * _DIGITS / (s * np.abs(depth))))
+    phi = width[:, None] * ((np.arange(80) + 0.5) / 80)[None, :]
+    log_a = power * (_log_sinc(s * phi) - _log_sinc(phi)) + _log_sinc((1 - s) * phi) - _log_sinc(s * phi)
+    fall = depth[:, None] * np.expm1(np.minimum(log_a, 600.0))
+    total = np.where(fall.real < 700, np.exp(log_a - fall), 0.0).mean(1) * width
+    return least * np.exp(s * power * log_x - depth) * total / (np.pi * (1 - s))
+
+
+def _log_sinc(z: Real) -> Real:
+    """log(sin(z)/z) to full relative precision, 0 <= z < pi."""
+    series = -(z**2) / 6 - z**4 / 180 - z**6 / 2835 - z**8 / 37800 - z**10 / 467775
+    return np.where(z < 0.1, series, np.log(np.sin(z) / np.where(z > 0, z, 1.0)))
+
+
+def turned(s: float, x: Complex) -> tuple[Moments, np.ndarray]:
+    """G(x) = exp(i pi s) g(y), h(y) and its slope, y = exp(i pi s) x; and where the imaginary parts came by M.
+
+    That is where x is nearly real and Im G small. There Im R(a + i b) is the imaginary part of (G(a + i b) - G(a - i b))/2,
+    integrated as one sine, so that nothing cancels.
+    """
+    phase = np.exp(1j * np.pi * s)
+    g, h, slope = moments(s, phase * x)
+    G = phase * g
+    exponent = (1 - s) * s ** (s / (1 - s)) * np.abs(x) ** (1 / (1 - s))
+    small = (np.abs(np.angle(x)) < 0.1 * (1 - s)) & (exponent > 4)
+    if small.any():
+        near = x[small]
+        M = np.pi * stable_density(s, near)
+        common, u, u_s = _rule(s, phase * near.real)
+        odd = -1j * common * np.sin(near.imag[:, None] * phase * u_s)
+        G[small] = G[small].real + 1j * ((phase * odd * u_s).sum(1).imag + M.real)
+        h[small] = h[small].real + 1j * ((odd * u).sum(1).imag - s * (near * M).real)
+    return Moments(G, h, slope), small
+
+
+class Solution(NamedTuple):
+    """log x and log v, their derivatives in l, and log f; NaN where Newton's method has not converged."""
+
+    log_x: Complex
+    log_v: Complex
+    slope_x: Complex
+    slope_v: Complex
+    log_f: Real
+
+
+def solve(s: float, Q: float, l: Real, log_x: Complex, log_v: Complex) -> Solution:
+    """Newton's method from a guess, each point until its steps no longer shrink."""
+    log_x, log_v = log_x.astype(complex), log_v.astype(complex)
+    result = Solution(*(np.full(l.shape, np.nan, kind) for kind in (complex, complex, complex, complex, float)))
+    accuracy, active = np.full(l.shape, np.inf), np.arange(l.size)
+    for _ in range(_STEPS):
+        at, step_x, step_v, size = _newton(s, Q, l[active], log_x[active], log_v[active])
+        enough = np.maximum(
+            _CONVERGED, 1e-14 * (1 + np.abs(l[active])) * np.abs(at.slope_x)
+        )  # what rounding of l does to x
+        ended = (size < 1e-14) | (size >= 0.5 * accuracy[active]) & (accuracy[active] < enough)
+        for known, value in zip(result, at, strict=True):
+            known[active[ended]] = value[ended]
+        going = ~ended & np.isfinite(size)
+        damping = np.minimum(1.0, 0.5 / np.maximum(np.abs(step_x), np.abs(step_v)))[going]
+        active = active[going]
+        log_x[active] -= damping * step_x[going]
+        log_v[active] -= damping * step_v[going]
+        accuracy[active] = size[going]
+        if not active.size:
+            break
+    return result
+
+
+def _newton(s: float, Q: float, l: Real, log_x: Complex, log_v: Complex) -> tuple[Solution, Complex, Complex, Real]:
+    """The solution if this is it; else the steps of log x and log v to subtract, and their size.
+
+    The equations are x v = kappa/s (1 - h(v)), and 1 - H(x) = Q (1 - h(v)) with H(x) = h(exp(i pi s) x), in the forms
+    that are well conditioned: logarithms where H and h are near 1 (large lambda); H = Q h(v) - (Q - 1) where they are small.
+    """
+    x, v = np.exp(log_x), np.exp(log_v)
+    (G, H, H_slope), small = turned(s, x)
+    g, h, h_slope = moments(s, v)
+    one_less = s * v * g  # 1 - h
+    first = log_x - log_kappa(s, l) - np.log(g)
+    first_v = 1 + h_slope / one_less
+    far = np.abs(H) > 0.5
+    second = np.where(np.abs(h) > 0.5, 1 - H - Q * one_less, Q * h - H - (Q - 1))
+    second = np.where(far, np.log(Q * v * g) - np.log(x * G), second)
+    second_x = np.where(far, H_slope / (s * x * G), -H_slope)
+    second_v = np.where(far, -h_slope / one_less, Q * h_slope)
+    det = second_v - first_v * second_x
+    # Im log x too small to feel the rounding of Re log x: a real Jacobian steps the two apart, but not at an edge
+    apart = small & (np.abs(log_x.imag) < 1e-4) & (np.abs(det.imag) < 1e-2 * np.abs(det.real))
+    first_v, second_x, second_v, det = (np.where(apart, d.real, d) for d in (first_v, second_x, second_v, det))
+    step_x, step_v = (first * second_v - second * first_v) / det, (second - first * second_x) / det
+    relative = np.abs(step_x.imag) / (np.abs((log_x - step_x).imag) + 1e-310)
+    size = np.maximum(np.abs(step_x), np.abs(step_v))
+    size = np.where(apart, np.maximum(size, 0.1 * relative), size)
+    f = np.where(far, (x * G).imag / np.pi, -H.imag / (np.pi * s))
+    log_f = np.where(f > 0, np.log(f), np.where(apart & (np.abs(f) < 1e-305), -np.inf, np.nan))
+    return Solution(log_x, log_v, -second_v / det, second_x / det, log_f), step_x, step_v, size
+
+
+def _one(s: float, Q: float, l: float, log_x: complex, log_v: complex) -> Solution:
+    return Solution(*(value[0] for value in solve(s, Q, np.array([l]), np.array([log_x]), np.array([log_v]))))
+
+
+class Path(NamedTuple):
+    """The solution at rising l, and l where it turns (x from complex to real); -inf where it does so smoothly."""
+
+    l: Real
+    at: Solution
+    edge: float
+
+
+def trace(s: float, Q: float, high: float, low: float) -> Path:
+    """The solution followed down from l = high, in steps at which the tangent foretells it to 5 %.
+
+    Down to `low` for Q = 1, and to log f = -230 otherwise. Where the density nearly has a square-root edge, x - x(edge)
+    is a square root of l - edge: from the point an Im x/(2 Im dx/dl) above the edge the path goes on as far below it.
+
+    Raises:
+        ArithmeticError: the solution was lost on the way.
+    """
+    start = log_kappa(s, high) + gammaln(s)
+    at = _one(s, Q, high, start, start - np.log(Q) + 1j * np.pi * s)
+    l, step, edge, path = high, 0.05, -np.inf, [(high, at)]
+    while l > low and at.log_f > _DEEPEST:
+        if not step > 1e-13 * (1 + abs(l)):
+            raise ArithmeticError(f"LevyWishart(mu={2 * s}, Q={Q}): solution lost below lambda^(mu/2) = {np.exp(l)}")
+        to_edge = at.log_x.imag / (2 * at.slope_x.imag) if at.slope_x.imag else np.inf
+        turning = edge == -np.inf and 0 < to_edge < min(step, 0.05)
+        if turning:
+            step = 2 * to_edge
+            guess = at.log_x.real - at.log_x.imag, at.log_v.real - at.log_v.imag
+        else:
+            guess = at.log_x - step * at.slope_x, at.log_v - step * at.slope_v
+        ahead = _one(s, Q, l - step, *guess)
+        surprise = max(abs(ahead.log_x - guess[0]), abs(ahead.log_v - guess[1]))
+        if turning and surprise < 0.3 * abs(at.log_x.imag):
+            edge, nearer = _approach(s, Q, l, at)
+            path += nearer
+        elif turning or not (surprise < 0.05 and abs(ahead.log_f - at.log_f) < 2 * _TURN):
+            step = to_edge / 2 if turning else step / 2
+            continue
+        l, at = l - step, ahead
+        path.append((l, at))
+        step = step * 1.4 if surprise < 0.02 else step
+    at_l, at = (
+        np.array([l for l, _ in path[::-1]]),
+        (np.array(v) for v in zip(*(at for _, at in path[::-1]), strict=True)),
+    )
+    return Path(at_l, Solution(*at), edge)
+
+
+def _approach(s: float, Q: float, l: float, at: Solution) -> tuple[float, list[tuple[float, Solution]]]:
+    """The edge, and points ever nearer above it: at each, it is Im x/(2 Im dx/dl) away up to its square."""
+    to_edge, nearer = at.log_x.imag / (2 * at.slope_x.imag), []
+    edge = l - to_edge
+    for _ in range(16):
+        l, fifth = edge + to_edge / 5, 1j * np.sqrt(0.2)
+        at = _one(s, Q, l, at.log_x.real + fifth * at.log_x.imag, at.log_v.real + fifth * at.log_v.imag)
+        closer = at.log_x.imag / (2 * at.slope_x.imag)
+        if not 0 < closer < to_edge / 2:
+            break
+        edge, to_edge = l - closer, closer
+        nearer.append((l, at))
+    return edge, nearer
+
+
+def _guess(l: Real, path: Path) -> tuple[Complex, Complex]:
+    """log x and log v at l: cubic Hermite interpolation between the points of the path, a square root across an edge."""
+    k = np.clip(np.searchsorted(path.l, l) - 1, 0, len(path.l) - 2)
+    width = path.l[k + 1] - path.l[k]
+    t = (l - path.l[k]) / width
+    across = (path.l[k] < path.edge) & (path.edge < path.l[k + 1])
+    side = np.where(l < path.edge, k, k + 1)
+    root = np.sqrt((l - path.edge) / (path.l[side] - path.edge))
+
+    def value(z: Complex, slope: Complex) -> Complex:
+        rise = z[k + 1] - z[k]
+        bend = (slope[k] * width - rise) * (1 - t) - (slope[k + 1] * width - rise) * t
+        centre = z[k + 1].real
+        return np.where(across, centre + (z[side] - centre) * root, z[k] + t * rise + t * (1 - t) * bend)
+
+    return value(path.at.log_x, path.at.slope_x), value(path.at.log_v, path.at.slope_v)
+
+
+def log_density(s: float, Q: float, l: Real, path: Path) -> Real:
+    """log f at any l on the path."""
+    flat = l.ravel()
+    parts = [flat[k : k + _BATCH] for k in range(0, flat.size, _BATCH)]
+    return np.concatenate([solve(s, Q, part, *_guess(part, path)).log_f for part in parts]).reshape(l.shape)
+
+
+def series_above(s: float, Q: float, terms: int = 8) -> Real:
+    """a_n of sf = sum_n a_n exp(-n l): the equations solved in powers of kappa; a_1 = 1."""
+    j = np.arange(terms)
+    taylor = (-1.0) ** j * np.exp(gammaln(s * (j + 1)) - gammaln(j + 1))  # of g
+
+    def at(coefficients: Complex, argument: Complex) -> Complex:
+        total = np.zeros(terms, complex)
+        for c in coefficients[::-1]:
+            total = np.convolve(total, argument)[:terms]
+            total[0] += c
+        return total
+
+    def times_kappa(series: Complex) -> Complex:
+        return np.concatenate([[0], series[:-1]])
+
+    turn = np.exp(1j * np.pi * s * (j + 1))
+    x = np.zeros(terms, complex)
+    for _ in range(terms):
+        G = at(taylor * turn, x)
+        x = times_kappa(at(taylor, times_kappa(G) / Q))
+    f = np.convolve(x, at(taylor * turn, x))[:terms].imag / np.pi
+    n = j[1:]
+    return f[1:] / n * np.exp(n * log_kappa(s, np.array(0.0)))
+
+
+_PLACES = np.cos(np.pi * (np.arange(_NODES) + 0.5) / _NODES)
+_FIT = np.linalg.inv(chebyshev.chebvander(_PLACES, _NODES - 1)).T  # values at the nodes @ _FIT = coefficients
+
+
+@cache
+def table(mu: float, Q: float) -> Table:
+    """The table of the law, solved on first use: NumPy, so that a traced caller cannot leave a tracer in the cache."""
+    s = mu / 2
+    with np.errstate(all="ignore"):  # a diverging guess is data: NaN, and a smaller step
+        high = np.log(1e3) + gammaln(1 - s)
+        path = trace(s, Q, high, _hard_edge(s) if Q == 1 else -np.inf)
+        edges, log_f = _segments(s, Q, path)
+    return _integrate(s, Q, edges, log_f)
+
+
+def _hard_edge(s: float) -> float:
+    """For Q = 1: the l below which lambda^(1/2) rho is constant to 1e-15, h = Gamma(k+1) w - ... + Gamma(3k+1)/6 w^3."""
+    k = 1 / s
+    log_w2 = np.log(1e-15) + gammaln(k + 1) - gammaln(3 * k + 1)
+    return log_kappa(s, np.array(0.0)) - np.log(s) + log_w2 / k
+
+
+def _segments(s: float, Q: float, path: Path) -> tuple[Real, Real]:
+    """Edges, halved until the Chebyshev series of log f has ended, and log f at the nodes of each segment."""
+    low, high = path.l[[0, -1]]
+    if path.edge > low and path.at.log_f[0] < 2 * _DEEPEST:
+        low = path.edge  # nothing that a float64 could hold is left below it
+    ends = np.unique([low, max(path.edge, low), high])
+    pending = np.concatenate([_split(*pair, path) for pair in pairwise(ends)])
+    left, values = [], []
+    while len(pending):
+        middle, half = pending.mean(1), (pending[:, 1] - pending[:, 0]) / 2
+        log_f = log_density(s, Q, middle[:, None] + half[:, None] * _PLACES[None, :], path)
+        rest = np.abs((log_f @ _FIT)[:, -2:]).max(1)
+        turn = np.ptp(log_f, axis=1)
+        noise = 2e-15 * turn / half  # that of l, seen in log f
+        good = (rest < np.maximum(_RESOLVED, noise)) & (turn < _TURN) | (half < _NARROWEST)
+        if np.isnan(log_f[half < _NARROWEST]).any() or len(left) > _MOST:
+            raise ArithmeticError(
+                f"LevyWishart(mu={2 * s}, Q={Q}): no solution near lambda^(mu/2) = {np.exp(middle[0])}"
+            )
+        left += list(pending[good, 0])
+        values += list(log_f[good])
+        wide, at_middle = pending[~good], middle[~good]
+        pending = np.concatenate([np.stack([wide[:, 0], at_middle], 1), np.stack([at_middle, wide[:, 1]], 1)])
+    order = np.argsort(left)
+    return np.append(np.array(left)[order], high), np.array(values)[order]
+
+
+def _split(low: float, high: float, path: Path) -> Real:
+    """Segments of at most unit width in which log f does not change too much, as far as the path knows."""
+    inside = (path.l > low) & (path.l <= high)
+    l = np.concatenate([[low], path.l[inside], [high]])
+    log_f = path.at.log_f[inside][np.r_[0, : inside.sum(), -1]]
+    length = np.maximum(np.diff(l), np.abs(np.diff(log_f)) / (0.8 * _TURN))
+    place = np.append(0.0, np.cumsum(length))
+    edges = np.interp(np.linspace(0, place[-1], int(np.ceil(place[-1])) + 1), place, l)
+    return np.stack([edges[:-1], edges[1:]], 1)
+
+
+def _integrate(s: float, Q: float, edges: Real, log_f: Real) -> Table:
+    """Both tails from the density: cdf from the left and sf from the right, up to the middle."""
+    half = np.diff(edges) / 2
+    density = log_f @ _FIT
+    integral = half[:, None] * chebyshev.chebint(np.exp(log_f) @ _FIT, lbnd=-1, axis=1)
+    inside = chebyshev.chebval(_PLACES, integral.T)  # from the left edge to each node
+    mass = integral.sum(1)
+    first = float(chebyshev.chebval(-1.0, density[0]))
+    rate = 1 / (2 * s) if Q == 1 else float(chebyshev.chebval(-1.0, chebyshev.chebder(density[0])) / half[0])
+    upper = series_above(s, Q)
+    beyond = np.polynomial.polynomial.polyval(np.exp(-edges[-1]), np.append(0.0, upper))
+    cdf = np.exp(first) / rate + np.append(0.0, np.cumsum(mass))
+    sf = beyond + np.append(np.cumsum(mass[::-1])[::-1], 0.0)
+    middle = int(np.searchsorted(cdf, 0.5))
+    below, above = cdf[:-1, None] + inside, sf[:-1, None] - inside
+    tail = np.log(np.where(np.arange(len(half))[:, None] < middle, below, above)) @ _FIT
+    log_cdf, log_sf = np.log(cdf), np.log(np.minimum(sf, 1.0))
+    decay = 0.0 if Q == 1 else 1 / (1 - s)
+    return Table(edges, density, tail, middle, upper, rate, decay, log_cdf, log_sf, float(cdf[middle] + sf[middle] - 1))

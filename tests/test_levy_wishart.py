@@ -1,0 +1,276 @@
+"""The Levy-Wishart law against the same equations in many digits, closed limits, and simulated spectra."""
+
+import json
+from functools import cache
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import mpmath
+import numpy as np
+import pytest
+from conftest import ROOT
+from scipy import special, stats
+
+import rmt
+from rmt.laws import LevyWishart
+from rmt.laws.levy_wishart_solver import moments, table
+
+CASES = [(0.5, 1.0), (0.5, 5.0), (1.0, 1.0), (1.0, 1.1), (1.0, 2.0), (1.5, 1.0), (1.5, 2.0), (1.5, 5.0)]
+every_case = pytest.mark.parametrize(("mu", "Q"), CASES)
+BENCHMARK = json.loads((Path(__file__).parent / "benchmarks" / "levy_wishart.json").read_text())
+
+
+class InDigits:
+    """pdf and sf of the law from the power series of g, which is entire, with as many digits as its cancellation eats.
+
+    Solved by the secant method from the leading terms at large lambda, followed down in small steps: nothing here is shared
+    with the package. sf is the imaginary part of the stationary functional A(y_c) + Q A(y_r) - Q y_c y_r/K, A' = g, whose
+    derivative in log lambda is that of the mean of log(lambda - x).
+    """
+
+    def __init__(self, mu: float, Q: float, digits: int = 30):
+        self.s, self.Q, self.digits = mpmath.mpf(mu) / 2, mpmath.mpf(Q), digits
+        self.turn = mpmath.expjpi(self.s)
+
+    @cache  # noqa: B019 (a few short-lived twins)
+    def coefficients(self, dps: int) -> list:
+        with mpmath.workdps(dps):
+            s, out = self.s, []
+            for j in range(100000):
+                out.append((-1) ** j * mpmath.gamma(s * (j + 1)) / mpmath.factorial(j))
+                if j > 20 and abs(out[-1]) * mpmath.mpf(6) ** j < mpmath.mpf(10) ** (-self.digits - 10):
+                    return out
+        raise AssertionError
+
+    def series(self, y, integral: bool = False):
+        """g(y), or A(y) = int_0^y g."""
+        assert abs(y) < 6
+        total, power = mpmath.mpc(0), y if integral else mpmath.mpc(1)
+        for j, c in enumerate(self.coefficients(mpmath.mp.dps)):
+            total += c * power / (j + 1 if integral else 1)
+            power *= y
+        return total
+
+    def solve(self, lam) -> tuple:
+        """K, y_c and y_r at lambda, by steps of 5 % in lambda^s from where K is small."""
+        K1 = mpmath.gamma(1 - self.s) / mpmath.gamma(self.s) * self.turn
+        target, at = mpmath.mpf(lam) ** self.s, mpmath.mpf(50) * mpmath.gamma(1 - self.s)
+        y = K1 / at * mpmath.gamma(self.s)
+        while True:
+            at = max(at / mpmath.mpf("1.3"), target)
+            K = K1 / at
+
+            def residual(y, K=K):
+                return y - K * self.series(K / self.Q * self.series(y))
+
+            y = mpmath.findroot(residual, (y, y * mpmath.mpf("1.01")), tol=mpmath.mpf(10) ** (-2 * self.digits + 10))
+            if at == target:
+                return K, y, K / self.Q * self.series(y)
+
+    def __call__(self, lam: float) -> tuple[float, float]:
+        """pdf and sf."""
+        with mpmath.workdps(self.digits + 60):
+            K, y_c, y_r = self.solve(lam)
+            pdf = self.s * self.Q * (y_c * y_r / K).imag / (mpmath.pi * mpmath.mpf(lam))
+            A = self.series(y_c, True) + self.Q * self.series(y_r, True) - self.Q * y_c * y_r / K
+            return float(pdf), float(A.imag / mpmath.pi)
+
+
+@pytest.mark.parametrize(("mu", "Q"), [(0.5, 5.0), (1.0, 2.0), pytest.param(1.3, 3.0, marks=pytest.mark.slow)])
+def test_values_solve_the_equations_in_many_digits(mu, Q):
+    law, twin = LevyWishart(mu, Q), InDigits(mu, Q)
+    x = np.asarray(law.ppf(np.array([0.02, 0.35, 0.9])))
+    pdf, sf = np.array([twin(v) for v in x]).T
+    np.testing.assert_allclose(law.pdf(x), pdf, rtol=1e-10)
+    np.testing.assert_allclose(law.sf(x), sf, rtol=1e-11)
+
+
+def test_lower_tail_keeps_its_relative_accuracy():
+    """mu = 1, where g(y) = sqrt(pi) exp(y^2/4) erfc(y/2): down to cdf = 1e-80 the pdf is a remainder in the 100th digit."""
+    law = LevyWishart(1.0, 2.0)
+    x = np.asarray(law.ppf(np.array([1e-80, 1e-30, 1e-8, 1e-3])))
+    with mpmath.workdps(200):
+
+        def g(y):
+            return mpmath.sqrt(mpmath.pi) * mpmath.exp(y**2 / 4) * mpmath.erfc(y / 2)
+
+        pdf = []
+        for lam in map(mpmath.mpf, map(float, x)):
+            K = 1j / mpmath.sqrt(lam)
+            v0 = mpmath.findroot(lambda v: 1 - v * g(v) / 2 - mpmath.mpf(1) / 2, 0.8)  # the limit lambda -> 0
+            start = K * g(v0)
+            y = mpmath.findroot(lambda y, K=K: mpmath.log(y / (K * g(K / 2 * g(y)))), (start, start * (1 + 0.01j)))
+            pdf.append(float((y * y * 0 + y * (K / 2 * g(y)) / K).imag / (mpmath.pi * lam)))
+    np.testing.assert_allclose(law.pdf(x), pdf, rtol=1e-10)
+
+
+@pytest.mark.parametrize("s", [0.1, 0.5, 0.75, 0.95])
+def test_contour_integrals(s):
+    """h = 1 - s y g on the ray where the straight contour overflows for s > 1/2, and the closed form at s = 1/2."""
+    size = np.geomspace(1e-6, 1e6, 25)
+    for turn in (0.0, 0.5, 1.0):
+        y = size * np.exp(1j * np.pi * s * turn)
+        g, h, slope = moments(s, y)
+        np.testing.assert_allclose(h + s * y * g, 1, rtol=1e-12 / (1 - s))
+        np.testing.assert_allclose(g[0] / special.gamma(s), 1, rtol=1e-4)
+        np.testing.assert_allclose(s * y[-1] * g[-1], 1, rtol=1e-4)
+        assert np.isfinite(slope).all()
+        if s == 0.5:
+            np.testing.assert_allclose(g, np.sqrt(np.pi) * special.wofz(0.5j * y), rtol=1e-13)
+
+
+@every_case
+def test_mass_is_one(mu, Q):
+    """The density integrated from below and from above meets at 1: all the mass is there, from one solution branch."""
+    assert abs(table(mu, Q).gap) < 1e-12
+
+
+@pytest.mark.slow
+@every_case
+def test_pieces_are_one_law(mu, Q):
+    """cdf and ppf are inverse, pdf is the slope of cdf, and nothing jumps at the ends of the table."""
+    law, known = LevyWishart(mu, Q), table(mu, Q)
+    q = np.array([1e-60, 1e-20, 1e-6, 0.01, 0.2, 0.49, 0.51, 0.8, 0.99, 1 - 1e-9])
+    x = law.ppf(q)
+    np.testing.assert_allclose(law.cdf(x), q, rtol=1e-12)
+    np.testing.assert_allclose(jax.vmap(jax.grad(law.cdf))(x), law.pdf(x), rtol=1e-8)
+    np.testing.assert_allclose(jax.vmap(jax.grad(law.ppf))(q) * law.pdf(x), 1, rtol=1e-8)
+    p = np.geomspace(1e-40, 0.9, q.size)
+    np.testing.assert_allclose(law.sf(law.isf(p)), p, rtol=1e-12)
+    for end in known.edges[[0, -1]]:
+        around = np.exp((end + np.array([-1e-10, 1e-10])) * 2 / mu)
+        for function in (law.logpdf, lambda x: jnp.log(law.cdf(x)), law.logsf):
+            np.testing.assert_allclose(*function(around), rtol=1e-7, atol=1e-14)
+
+
+@pytest.mark.slow
+@every_case
+def test_tail_constant_does_not_depend_on_Q(mu, Q):
+    law = LevyWishart(mu, Q, scale=3.0)
+    far = law.isf(1e-12)
+    assert law.tail_constant == pytest.approx(3.0 ** (mu / 2), rel=1e-14)
+    np.testing.assert_allclose(law.sf(far) * far ** (mu / 2), law.tail_constant, rtol=1e-9)
+    np.testing.assert_allclose(law.pdf(far) * far ** (1 + mu / 2), mu / 2 * law.tail_constant, rtol=1e-9)
+
+
+def test_local_slope_is_far_from_its_limit_where_one_would_look():
+    law = LevyWishart(1.5, 2.0)
+    slope = law.local_slope(jnp.array([27.0, 1e3, 1e6, 1e12]))
+    assert slope[0] == pytest.approx(2.01, abs=0.005)
+    assert (jnp.diff(slope) < 0).all()
+    assert slope[-1] == pytest.approx(1.75, abs=1e-6)
+    around = 27.0 * np.exp([-1e-4, 1e-4])
+    by_difference = -np.diff(np.asarray(law.logpdf(around))) / 2e-4
+    np.testing.assert_allclose(slope[0], by_difference[0], rtol=1e-6)
+    assert np.isnan(law.local_slope(-1.0))
+
+
+def test_square_matrices_have_a_hard_edge():
+    """rho = Gamma(k+1) (s Gamma(s)/Gamma(1-s))^(k/2) lambda^(-1/2)/pi with k = 1/s, from g(y) = 1/(s y) - ..."""
+    for mu in (0.5, 1.0, 1.5):
+        s = mu / 2
+        x = np.array([1e-200, 1e-40])
+        ratio = special.gamma(1 / s + 1) * (s * special.gamma(s) / special.gamma(1 - s)) ** (1 / mu) / np.pi
+        np.testing.assert_allclose(LevyWishart(mu, 1.0).pdf(x) * np.sqrt(x), ratio, rtol=1e-11)
+
+
+@pytest.mark.slow
+def test_tall_matrices_tend_to_the_stable_law_of_column_norms():
+    """Q -> inf: columns become orthogonal, and sum_i w_ij^2/N^2 is the Levy law with E exp(-p x) = exp(-sqrt(pi p))."""
+    q = np.array([1e-4, 0.1, 0.5, 0.9, 0.999])
+    errors = [
+        np.abs(stats.levy(scale=np.pi / 2).cdf(np.asarray(LevyWishart(1.0, Q).ppf(q))) - q).max() for Q in (1e2, 1e4)
+    ]
+    assert errors[1] < 1e-3
+    assert 30 < errors[0] / errors[1] < 300  # first order in 1/Q
+
+
+@pytest.mark.slow
+def test_near_two_it_tends_to_marchenko_pastur():
+    """With the variance Gamma(1 - mu/2) of entries cut at N^(1/mu), as mu -> 2, with a tail of mass 2 - mu beside it."""
+    q = np.linspace(0.05, 0.95, 19)
+
+    def distance(mu):
+        bulk = rmt.MarchenkoPastur(Q=1.0, sigma=float(special.gamma(1 - mu / 2)) ** 0.5)
+        return float(np.abs(bulk.cdf(LevyWishart(mu, 1.0).ppf(q)) - q).max())
+
+    assert distance(1.8) < 0.6 * distance(1.6)
+    assert distance(1.8) < 0.06
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("mu", "Q"), [(1.0, 1 + 1e-6), (1.8, 1.1), (1.5, 1.1)])
+def test_sharp_lower_edges_lose_no_mass(mu, Q):
+    """Where the density below the edge is beyond float64, the table ends at a square-root edge."""
+    known = table(mu, Q)
+    assert abs(known.gap) < 1e-12
+    law = LevyWishart(mu, Q)
+    edge = float(np.exp(2 / mu * known.edges[0]))
+    assert law.cdf(edge * (1 - 1e-3)) == 0
+    rise = np.asarray(law.pdf(edge * (1 + np.array([1e-6, 1e-4]))))
+    np.testing.assert_allclose(rise[1] / rise[0], 10, rtol=2e-3)
+
+
+def test_scale_of_a_matrix():
+    law = LevyWishart.of_matrix(1.5, 400, 200, constant=2.0)
+    assert (law.mu, law.Q) == (1.5, 2.0)
+    assert law.scale == pytest.approx(400 ** (1 / 3) * 2 ** (4 / 3))
+    x = np.array([0.5, 2.0, 50.0])
+    unit = LevyWishart(1.5, 2.0)
+    np.testing.assert_allclose(law.cdf(x * law.scale), unit.cdf(x), rtol=1e-13)
+    np.testing.assert_allclose(law.pdf(x * law.scale) * law.scale, unit.pdf(x), rtol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((2.0, 1.0), "0.2 <= mu <= 1.9.*MarchenkoPastur"),
+        ((0.1, 1.0), "0.2 <= mu <= 1.9"),
+        ((1.0, 0.5), "pass W.T"),
+        ((1.0, 1e7), "Q <= 1e\\+06"),
+        ((1.0, 2.0, -1.0), "scale > 0"),
+        ((np.ones(2), 2.0), "Python numbers"),
+    ],
+)
+def test_parameters_out_of_range(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        LevyWishart(*arguments)
+
+
+def test_a_traced_parameter_is_refused():
+    with pytest.raises(ValueError, match="Python numbers"):
+        jax.jit(lambda mu: LevyWishart(mu, 1.0).mean)(1.0)
+
+
+def eigenvalues(mu: float, shape: tuple[int, int], n: int, seed: int = 0) -> np.ndarray:
+    """Of W^T W/N for n matrices of signed Pareto entries, (n, M)."""
+    keys = jax.random.split(jax.random.key(seed), n)
+    W = jax.vmap(lambda key: rmt.IID(rmt.Pareto(mu)).sample(key, shape))(keys)
+    return np.linalg.svd(np.asarray(W), compute_uv=False) ** 2 / shape[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("mu", "Q"), [(0.5, 1), (1.0, 2), (1.5, 5)])
+def test_simulated_spectra_follow_the_law(mu, Q):
+    """KS below the 0.1 % level of as many independent values: eigenvalues repel, so theirs is smaller."""
+    found = eigenvalues(mu, (200, 200 // Q), 10)
+    law = LevyWishart.of_matrix(mu, 200, 200 // Q)
+    gap = stats.kstest(found.ravel(), lambda x: np.asarray(law.cdf(x))).statistic
+    assert gap < stats.kstwo.isf(1e-3, found.size) + 0.02  # of order 1/M: see benchmarks/levy_wishart.json
+    wrong = stats.kstest(found.ravel() * 1.5, lambda x: np.asarray(law.cdf(x))).statistic
+    assert wrong > stats.kstwo.isf(1e-3, found.size) + 0.02
+
+
+@pytest.mark.slow
+def test_benchmark_replays():
+    """One cell again, from its seed, to the last printed digit."""
+    import sys
+
+    sys.path.insert(0, str(ROOT / "tests" / "benchmarks"))
+    from levy_wishart import cell
+
+    row = next(
+        row for row in BENCHMARK["cells"] if (row["mu"], row["Q"], row["N"]) == (1.5, 2, min(BENCHMARK["sizes"]))
+    )
+    np.testing.assert_allclose(cell(1.5, 2, row["N"], row["matrices"])["share"], row["share"], rtol=1e-9)
