@@ -1,7 +1,6 @@
 """The Levy-Wishart law against the same equations in many digits, closed limits, and simulated spectra."""
 
 import json
-from functools import cache
 from pathlib import Path
 
 import jax
@@ -18,72 +17,17 @@ from rmt.laws.levy_wishart_solver import moments, table
 
 CASES = [(0.5, 1.0), (0.5, 5.0), (1.0, 1.0), (1.0, 1.1), (1.0, 2.0), (1.5, 1.0), (1.5, 2.0), (1.5, 5.0)]
 every_case = pytest.mark.parametrize(("mu", "Q"), CASES)
+REFERENCE = json.loads((Path(__file__).parent / "reference" / "levy_wishart.json").read_text())
 BENCHMARK = json.loads((Path(__file__).parent / "benchmarks" / "levy_wishart.json").read_text())
 
 
-class InDigits:
-    """pdf and sf of the law from the power series of g, which is entire, with as many digits as its cancellation eats.
-
-    Solved by the secant method from the leading terms at large lambda, followed down in small steps: nothing here is shared
-    with the package. sf is the imaginary part of the stationary functional A(y_c) + Q A(y_r) - Q y_c y_r/K, A' = g, whose
-    derivative in log lambda is that of the mean of log(lambda - x).
-    """
-
-    def __init__(self, mu: float, Q: float, digits: int = 30):
-        self.s, self.Q, self.digits = mpmath.mpf(mu) / 2, mpmath.mpf(Q), digits
-        self.turn = mpmath.expjpi(self.s)
-
-    @cache  # noqa: B019 (a few short-lived twins)
-    def coefficients(self, dps: int) -> list:
-        with mpmath.workdps(dps):
-            s, out = self.s, []
-            for j in range(100000):
-                out.append((-1) ** j * mpmath.gamma(s * (j + 1)) / mpmath.factorial(j))
-                if j > 20 and abs(out[-1]) * mpmath.mpf(6) ** j < mpmath.mpf(10) ** (-self.digits - 10):
-                    return out
-        raise AssertionError
-
-    def series(self, y, integral: bool = False):
-        """g(y), or A(y) = int_0^y g."""
-        assert abs(y) < 6
-        total, power = mpmath.mpc(0), y if integral else mpmath.mpc(1)
-        for j, c in enumerate(self.coefficients(mpmath.mp.dps)):
-            total += c * power / (j + 1 if integral else 1)
-            power *= y
-        return total
-
-    def solve(self, lam) -> tuple:
-        """K, y_c and y_r at lambda, by steps of 5 % in lambda^s from where K is small."""
-        K1 = mpmath.gamma(1 - self.s) / mpmath.gamma(self.s) * self.turn
-        target, at = mpmath.mpf(lam) ** self.s, mpmath.mpf(50) * mpmath.gamma(1 - self.s)
-        y = K1 / at * mpmath.gamma(self.s)
-        while True:
-            at = max(at / mpmath.mpf("1.3"), target)
-            K = K1 / at
-
-            def residual(y, K=K):
-                return y - K * self.series(K / self.Q * self.series(y))
-
-            y = mpmath.findroot(residual, (y, y * mpmath.mpf("1.01")), tol=mpmath.mpf(10) ** (-2 * self.digits + 10))
-            if at == target:
-                return K, y, K / self.Q * self.series(y)
-
-    def __call__(self, lam: float) -> tuple[float, float]:
-        """pdf and sf."""
-        with mpmath.workdps(self.digits + 60):
-            K, y_c, y_r = self.solve(lam)
-            pdf = self.s * self.Q * (y_c * y_r / K).imag / (mpmath.pi * mpmath.mpf(lam))
-            A = self.series(y_c, True) + self.Q * self.series(y_r, True) - self.Q * y_c * y_r / K
-            return float(pdf), float(A.imag / mpmath.pi)
-
-
-@pytest.mark.parametrize(("mu", "Q"), [(0.5, 5.0), (1.0, 2.0), pytest.param(1.3, 3.0, marks=pytest.mark.slow)])
-def test_values_solve_the_equations_in_many_digits(mu, Q):
-    law, twin = LevyWishart(mu, Q), InDigits(mu, Q)
-    x = np.asarray(law.ppf(np.array([0.02, 0.35, 0.9])))
-    pdf, sf = np.array([twin(v) for v in x]).T
-    np.testing.assert_allclose(law.pdf(x), pdf, rtol=1e-10)
-    np.testing.assert_allclose(law.sf(x), sf, rtol=1e-11)
+def test_values_of_the_equations_in_many_digits():
+    for row in REFERENCE:
+        law = LevyWishart(row["mu"], row["Q"])
+        np.testing.assert_allclose(law.pdf(row["x"]), float(row["pdf"]), rtol=1e-10)
+        np.testing.assert_allclose(law.sf(row["x"]), float(row["sf"]), rtol=1e-11)
+    assert min(float(row["sf"]) for row in REFERENCE) < 0.01
+    assert len(REFERENCE) > 24
 
 
 def test_lower_tail_keeps_its_relative_accuracy():
@@ -195,8 +139,9 @@ def test_near_two_it_tends_to_marchenko_pastur():
         bulk = rmt.MarchenkoPastur(Q=1.0, sigma=float(special.gamma(1 - mu / 2)) ** 0.5)
         return float(np.abs(bulk.cdf(LevyWishart(mu, 1.0).ppf(q)) - q).max())
 
-    assert distance(1.8) < 0.6 * distance(1.6)
-    assert distance(1.8) < 0.06
+    near = np.array([distance(mu) for mu in (1.6, 1.8, 1.9)])
+    assert (near[1:] < 0.65 * near[:-1]).all()  # halving 2 - mu
+    assert near[-1] < 0.07
 
 
 @pytest.mark.slow
@@ -210,6 +155,24 @@ def test_sharp_lower_edges_lose_no_mass(mu, Q):
     assert law.cdf(edge * (1 - 1e-3)) == 0
     rise = np.asarray(law.pdf(edge * (1 + np.array([1e-6, 1e-4]))))
     np.testing.assert_allclose(rise[1] / rise[0], 10, rtol=2e-3)
+
+
+@pytest.mark.slow
+def test_every_shape_of_lower_tail_is_solved():
+    """From smooth to sharp edges, where the density below the edge is just within float64, or just not."""
+    for mu, Q in [
+        (1.6, 2.0),
+        (1.664, 1.8163),
+        (0.755, 1.00018),
+        (1.87, 7.5918),
+        (0.914, 1.00105),
+        (0.3, 1e5),
+        (1.9, 50.0),
+    ]:
+        assert abs(table(mu, Q).gap) < 1e-12, (mu, Q)
+        law = LevyWishart(mu, Q)
+        q = np.array([1e-3, 0.1, 0.5, 0.999])
+        np.testing.assert_allclose(law.cdf(law.ppf(q)), q, rtol=1e-11)
 
 
 def test_scale_of_a_matrix():
@@ -251,26 +214,49 @@ def eigenvalues(mu: float, shape: tuple[int, int], n: int, seed: int = 0) -> np.
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("mu", "Q"), [(0.5, 1), (1.0, 2), (1.5, 5)])
+@pytest.mark.parametrize(("mu", "Q"), [(0.5, 1), (1.0, 2), (1.0, 5)])
 def test_simulated_spectra_follow_the_law(mu, Q):
-    """KS below the 0.1 % level of as many independent values: eigenvalues repel, so theirs is smaller."""
+    """KS below the 0.1 % level of as many independent values; at mu = 1.5 Pareto entries are too slow, see below."""
     found = eigenvalues(mu, (200, 200 // Q), 10)
     law = LevyWishart.of_matrix(mu, 200, 200 // Q)
     gap = stats.kstest(found.ravel(), lambda x: np.asarray(law.cdf(x))).statistic
-    assert gap < stats.kstwo.isf(1e-3, found.size) + 0.02  # of order 1/M: see benchmarks/levy_wishart.json
-    wrong = stats.kstest(found.ravel() * 1.5, lambda x: np.asarray(law.cdf(x))).statistic
-    assert wrong > stats.kstwo.isf(1e-3, found.size) + 0.02
+    assert gap < stats.kstwo.isf(1e-3, found.size)
+    wrong = stats.kstest(found.ravel() * 2 ** (2 / mu), lambda x: np.asarray(law.cdf(x))).statistic
+    assert wrong > stats.kstwo.isf(1e-3, found.size)
+
+
+def z(rows: list[dict]) -> np.ndarray:
+    return np.abs([row["z"] for row in rows])
+
+
+def rows(N: int, entries: str, mu: float) -> list[dict]:
+    found = [row for row in BENCHMARK["cells"] if (row["N"], row["entries"], row["mu"]) == (N, entries, mu)]
+    assert len(found) == 3
+    return found
+
+
+@pytest.mark.parametrize(("entries", "mu"), [("pareto", 0.5), ("pareto", 1.0), ("stable", 1.5)])
+def test_bins_of_the_benchmark_hold(entries, mu):
+    """Within 3 standard errors, but for what chance allows 36 bins, at Q = 1, 2 and 5."""
+    large = z(rows(max(BENCHMARK["sizes"]), entries, mu))
+    assert (large > 3).sum() <= 2
+    assert np.sqrt((large**2).mean()) < 1.4
+
+
+def test_pareto_entries_below_two_are_slow():
+    """mu = 1.5: many standard errors off even at N = 800, by a bias that falls as N^(1 - 2/mu) = N^(-1/3)."""
+    small, large = (rows(N, "pareto", 1.5) for N in sorted(BENCHMARK["sizes"]))
+    assert (z(large).max(1) > 5).all()
+    fall = np.array([a["bias"] / b["bias"] for a, b in zip(small, large, strict=True)])
+    np.testing.assert_allclose(fall, (BENCHMARK["sizes"][1] / BENCHMARK["sizes"][0]) ** (1 / 3), rtol=0.15)
 
 
 @pytest.mark.slow
-def test_benchmark_replays():
-    """One cell again, from its seed, to the last printed digit."""
-    import sys
-
-    sys.path.insert(0, str(ROOT / "tests" / "benchmarks"))
+def test_benchmark_replays(monkeypatch):
+    """One cell again, from its seed: shares are counts, so only an eigenvalue at a bin's edge could move one."""
+    monkeypatch.syspath_prepend(str(ROOT / "tests" / "benchmarks"))
     from levy_wishart import cell
 
-    row = next(
-        row for row in BENCHMARK["cells"] if (row["mu"], row["Q"], row["N"]) == (1.5, 2, min(BENCHMARK["sizes"]))
-    )
-    np.testing.assert_allclose(cell(1.5, 2, row["N"], row["matrices"])["share"], row["share"], rtol=1e-9)
+    row = next(row for row in rows(min(BENCHMARK["sizes"]), "stable", 1.5) if row["Q"] == 2)
+    replayed = cell("stable", 1.5, 2, row["N"], row["matrices"])
+    np.testing.assert_allclose(replayed["share"], row["share"], atol=3 / (row["M"] * row["matrices"]))

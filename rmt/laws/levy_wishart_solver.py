@@ -211,10 +211,11 @@ def _newton(s: float, Q: float, l: Real, log_x: Complex, log_v: Complex) -> tupl
     step_x, step_v = (first * second_v - second * first_v) / det, (second - first * second_x) / det
     relative = np.abs(step_x.imag) / (np.abs((log_x - step_x).imag) + 1e-310)
     size = np.maximum(np.abs(step_x), np.abs(step_v))
-    size = np.where(apart, np.maximum(size, 0.1 * relative), size)
+    slope_x = -second_v / det  # large near an edge, where Im x inherits the rounding of the distance to it
+    size = np.where(apart, np.maximum(size, 0.1 * relative / (1 + np.abs(slope_x))), size)
     f = np.where(far, (x * G).imag / np.pi, -H.imag / (np.pi * s))
     log_f = np.where(f > 0, np.log(f), np.where(apart & (np.abs(f) < 1e-305), -np.inf, np.nan))
-    return Solution(log_x, log_v, -second_v / det, second_x / det, log_f), step_x, step_v, size
+    return Solution(log_x, log_v, slope_x, second_x / det, log_f), step_x, step_v, size
 
 
 def _one(s: float, Q: float, l: float, log_x: complex, log_v: complex) -> Solution:
@@ -385,9 +386,9 @@ def _segments(s: float, Q: float, path: Path) -> tuple[Real, Real]:
 
 def _split(low: float, high: float, path: Path) -> Real:
     """Segments of at most unit width in which log f does not change too much, as far as the path knows."""
-    inside = (path.l > low) & (path.l <= high)
-    l = np.concatenate([[low], path.l[inside], [high]])
-    log_f = path.at.log_f[inside][np.r_[0, : inside.sum(), -1]]
+    l = np.concatenate([[low], path.l[(path.l > low) & (path.l < high)], [high]])
+    known = np.isfinite(path.at.log_f)
+    log_f = np.interp(l, path.l[known], path.at.log_f[known])
     length = np.maximum(np.diff(l), np.abs(np.diff(log_f)) / (0.8 * _TURN))
     place = np.append(0.0, np.cumsum(length))
     edges = np.interp(np.linspace(0, place[-1], int(np.ceil(place[-1])) + 1), place, l)
