@@ -16,7 +16,7 @@ from jaxtyping import Array, ArrayLike, Float
 from rmt import spikes
 from rmt.laws import Law, TracyWidom, johnstone
 from rmt.laws.above import exponential_rule
-from rmt.laws.base import bisect, implicit, implicit_above, log_or_never
+from rmt.laws.base import attached, bisect, check_law, derivative, implicit, implicit_above, log_or_never
 
 
 class LargestEigenvalue(Law):
@@ -246,8 +246,7 @@ _NODES, _NEVER = 200, 1e-40
 
 def check_entries(name: str, law: Any, N: Any, M: Any) -> None:
     """Raise ValueError unless the law is centred with finite variance and 2 <= M <= N; a traced law goes unchecked."""
-    if not isinstance(law, Law):
-        raise ValueError(f"{name}(law) needs a law such as rmt.Pareto(mu=3), got {law!r}")
+    check_law(name, law, "rmt.Pareto(mu=3)")
     if not all(isinstance(n, int) for n in (N, M)) or not 2 <= M <= N:
         raise ValueError(
             f"{name}(N, M) needs integers N >= M >= 2, got ({N!r}, {M!r}); the spectrum of W is that of W.T"
@@ -287,8 +286,7 @@ class _Bulk(eqx.Module):
         outside = x > self.location(self.critical)
         x = jnp.where(outside, x, 4 * (1 + self.critical))
         t = bisect(lambda t: self.location(t) - x, jnp.broadcast_to(self.critical, x.shape), x)
-        gap = self.location(t) - x
-        t = t - (gap - jax.lax.stop_gradient(gap)) / jax.lax.stop_gradient(_slope(self.location, t))
+        t = attached(t, self.location(t) - x, derivative(self.location, t))
         return jnp.where(outside, t, self.critical)
 
     def _scales(self) -> tuple[Array, Array]:
@@ -321,13 +319,12 @@ def _location(t: Array, c: float, eps: Array) -> Array:
 def _critical(c: float, eps: Array) -> Array:
     """The t where g is smallest: sqrt c for eps = 0."""
     root = jnp.full_like(eps, c**0.5)
-    t = bisect(lambda t: _slope(lambda t: _location(t, c, eps), t), root / 4, root * 4)
-    slope, curvature = jax.jvp(lambda t: _slope(lambda t: _location(t, c, eps), t), (t,), (jnp.ones_like(t),))
-    return t - (slope - jax.lax.stop_gradient(slope)) / jax.lax.stop_gradient(curvature)
 
+    def slope(t: Array) -> Array:
+        return derivative(lambda t: _location(t, c, eps), t)
 
-def _slope(f: Any, x: Array) -> Array:
-    return jax.jvp(f, (x,), (jnp.ones_like(x),))[1]
+    t = bisect(slope, root / 4, root * 4)
+    return attached(t, slope(t), derivative(slope, t))
 
 
 @jax.jit

@@ -7,12 +7,14 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import psutil
 import pytest
 from conftest import ROOT
 from jax.experimental.compilation_cache import compilation_cache
@@ -117,37 +119,33 @@ rmt.sweep(measure, {"mu": [1.0]}, key=jax.random.key(0), n_trials=1, executor=rm
 """
 
 
-def children(pid: int) -> list[int]:
+def workers_of(pid: int) -> list[psutil.Process]:
     found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            name, rest = stat.read_text().rsplit(")", 1)
-        except OSError:
-            continue
-        if int(rest.split()[1]) == pid and b"popen_loky" in (stat.parent / "cmdline").read_bytes():
-            found.append(int(name.split()[0]))
+    for child in psutil.Process(pid).children():
+        with suppress(psutil.NoSuchProcess):  # which a zombie is too
+            if any("popen_loky" in word for word in child.cmdline()):
+                found.append(child)
     return found
 
 
-def running(pid: int) -> bool:
+def running(process: psutil.Process) -> bool:
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
 def test_a_killed_parent_leaves_no_worker_behind(tmp_path):
     (tmp_path / "orphans.py").write_text(ORPHANS)
     parent = subprocess.Popen([sys.executable, str(tmp_path / "orphans.py")], cwd=ROOT, env=environment())
-    while not (workers := children(parent.pid)):
+    while not (workers := workers_of(parent.pid)):
         assert parent.poll() is None
         time.sleep(0.1)
     time.sleep(1.0)
     parent.kill()
     parent.wait()
     deadline = time.monotonic() + 60  # a worker in the middle of its imports first ends those
-    while any(running(pid) for pid in workers):
+    while any(running(worker) for worker in workers):
         assert time.monotonic() < deadline
         time.sleep(0.1)
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from rmt.laws import Law
+from rmt.laws.base import check_law
 from rmt.spectra import Spectrum, spectrum
 
 
@@ -53,8 +54,7 @@ class IID(Ensemble):
     law: Law
 
     def __check_init__(self):
-        if not isinstance(self.law, Law):
-            raise ValueError(f"IID(law) needs a law such as rmt.Pareto(mu=1.5), got {self.law!r}")
+        check_law("IID", self.law, "rmt.Pareto(mu=1.5)")
 
     def sample(self, key: Key[Array, ""], shape: tuple[int, int], dtype: Any = float) -> Float[Array, "N M"]:
         """One matrix; see `Ensemble.sample`."""

@@ -4,11 +4,11 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
-from jax.core import Tracer
+import numpy as np
 from jaxtyping import Array, Float, Key
 
 from rmt.ensembles.base import Ensemble, check_base, check_shape
-from rmt.laws.base import Law, parameter
+from rmt.laws.base import Law, parameter, somewhere
 
 
 class Toeplitz(eqx.Module):
@@ -24,7 +24,7 @@ class Toeplitz(eqx.Module):
     rho: Float[Array, ""] = eqx.field(converter=parameter)
 
     def __check_init__(self):
-        if not _concrete_all(jnp.abs(self.rho) < 1):
+        if somewhere(self.rho, lambda rho: ~(np.abs(rho) < 1)):
             raise ValueError(f"Toeplitz(rho) needs -1 < rho < 1, got {self.rho}")
 
     def root(self, M: int) -> Float[Array, "M M"]:
@@ -61,7 +61,7 @@ class Correlated(Ensemble):
         p = self.population
         if isinstance(p, Law | Toeplitz):
             return
-        if p.ndim != 1 or not _concrete_all((p >= 0) & jnp.isfinite(p)):
+        if p.ndim != 1 or somewhere(p, lambda p: ~((p >= 0) & np.isfinite(p))):
             raise ValueError(f"Correlated(population) needs a row of eigenvalues >= 0, a law or Toeplitz(rho), got {p}")
 
     def sample(self, key: Key[Array, ""], shape: tuple[int, int], dtype: Any = float) -> Float[Array, "N M"]:
@@ -117,8 +117,3 @@ class Correlation(Ensemble):
         if self.centre:
             W = W - jnp.mean(W, axis=0, keepdims=True)
         return (W / jnp.sqrt(jnp.mean(W**2, axis=0, keepdims=True))).astype(dtype)
-
-
-def _concrete_all(condition: Array) -> bool:
-    """Whether it holds everywhere, as far as can be known: a traced condition passes."""
-    return isinstance(condition, Tracer) or bool(jnp.all(condition))

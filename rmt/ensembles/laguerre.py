@@ -20,6 +20,10 @@ class _Laguerre(Ensemble):
     def bidiagonal(self, key: Key[Array, ""], shape: tuple[int, int], dtype: Any = float) -> Bidiagonal:
         """One draw as its two diagonals: the same singular values as `sample` has in law. See `Ensemble.sample`."""
 
+    def spectrum(self, key: Key[Array, ""], shape: tuple[int, int], dtype: Any = float, **options: Any) -> Spectrum:
+        """Eigenvalues of W^T W / N of one draw, by the bidiagonal model. See `Ensemble.spectrum`."""
+        return spectrum(self.bidiagonal(key, shape, dtype), **options)
+
 
 class Wishart(_Laguerre):
     """W of iid Gaussian entries, whose spectrum is drawn from its exact bidiagonal model.
@@ -62,10 +66,6 @@ class Wishart(_Laguerre):
         degrees = self.beta * jnp.concatenate([N - jnp.arange(M), M - 1 - jnp.arange(M - 1)])
         entries = (self.sigma * jnp.sqrt(2 / self.beta) * _root_gamma(key, degrees / 2)).astype(dtype)
         return Bidiagonal(entries[:M], entries[M:], N)
-
-    def spectrum(self, key: Key[Array, ""], shape: tuple[int, int], dtype: Any = float, **options: Any) -> Spectrum:
-        """Eigenvalues of W^T W / N of one draw, by the bidiagonal model. See `Ensemble.spectrum`."""
-        return spectrum(self.bidiagonal(key, shape, dtype), **options)
 
 
 class HTMP(_Laguerre):
@@ -117,7 +117,7 @@ class HTMP(_Laguerre):
 
     def spectrum(self, key: Key[Array, ""], shape: tuple[int, int], dtype: Any = float, **options: Any) -> Spectrum:
         """Eigenvalues of X of one draw, by the bidiagonal model. See `Ensemble.spectrum`."""
-        s = spectrum(self.bidiagonal(key, shape, dtype), **options)
+        s = super().spectrum(key, shape, dtype, **options)
         return s.inverse() if self.inverse else s
 
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from rmt.laws.base import Law, SurvivalLaw, capped, check_parameter, parameter
+from rmt.laws.base import Law, SurvivalLaw, capped, check_law, check_parameter, parameter
 
 
 class Above(SurvivalLaw):
@@ -49,8 +49,7 @@ class Above(SurvivalLaw):
         return jnp.where(second < jnp.inf, second - jnp.where(second < jnp.inf, first, 0.0) ** 2, jnp.inf)
 
     def __check_init__(self):
-        if not isinstance(self.law, Law):
-            raise ValueError(f"Above(law) needs a law such as rmt.laws.LogNormal(), got {self.law!r}")
+        check_law("Above", self.law, "rmt.laws.LogNormal()")
         check_parameter(self, "xmin", -np.inf)
 
     def _at_depth(self, l: Array) -> Array:

@@ -270,12 +270,20 @@ def parameter(value: ArrayLike) -> Array:
 def check_parameter(owner: object, name: str, low: float = 0.0, closed: bool = False, remedy: str = "") -> None:
     """Raise ValueError unless a parameter is finite and > low, or >= low if `closed`; a traced value goes unchecked."""
     value = getattr(owner, name)
-    if isinstance(value, Tracer):
-        return
-    value = np.asarray(value)
-    if not np.all(np.isfinite(value) & ((value >= low) if closed else (value > low))):
+    if somewhere(value, lambda v: ~(np.isfinite(v) & ((v >= low) if closed else (v > low)))):
         condition = f"a finite {name}" + (f" {'>=' if closed else '>'} {low:g}" if low > -np.inf else "")
         raise ValueError(f"{type(owner).__name__}({name}) needs {condition}, got {value}{remedy}")
+
+
+def somewhere(value: ArrayLike, condition: Callable[[np.ndarray], Any]) -> bool:
+    """Whether a condition on a parameter holds anywhere, as far as is known: of a traced value nothing is."""
+    return not isinstance(value, Tracer) and bool(np.any(condition(np.asarray(value))))
+
+
+def check_law(name: str, law: object, example: str) -> None:
+    """Raise ValueError unless the law that `name` is made of is one."""
+    if not isinstance(law, Law):
+        raise ValueError(f"{name}(law) needs a law such as {example}, got {law!r}")
 
 
 def bisect(rising: Callable[[Array], Array], low: Array, high: Array, steps: int = 64) -> Array:
@@ -301,9 +309,7 @@ def implicit(law: Law, x: Array, q: Array) -> Array:
     """
     x = jax.lax.stop_gradient(x)
     slope = jax.lax.stop_gradient(law.pdf(x))
-    interior = (slope > 0) & (slope < jnp.inf)
-    gap = law.cdf(x) - q
-    return x - jnp.where(interior, (gap - jax.lax.stop_gradient(gap)) / jnp.where(interior, slope, 1.0), 0.0)
+    return attached(x, law.cdf(x) - q, slope, (slope > 0) & (slope < jnp.inf))
 
 
 def implicit_above(law: Law, x: Array, log_p: Array) -> Array:
@@ -311,8 +317,7 @@ def implicit_above(law: Law, x: Array, log_p: Array) -> Array:
     x = jax.lax.stop_gradient(x)
     hazard = jax.lax.stop_gradient(jnp.exp(law.logpdf(x) - law.logsf(x)))
     interior = (hazard > 0) & (hazard < jnp.inf)
-    gap = law.logsf(x) - jnp.where(interior, log_p, 0.0)
-    return x + jnp.where(interior, (gap - jax.lax.stop_gradient(gap)) / jnp.where(interior, hazard, 1.0), 0.0)
+    return attached(x, jnp.where(interior, log_p, 0.0) - law.logsf(x), hazard, interior)
 
 
 def implicit_size(law: Law, t: Array, log_p: Array) -> Array:
@@ -321,8 +326,28 @@ def implicit_size(law: Law, t: Array, log_p: Array) -> Array:
     log_sf = law._log_abs_sf(t)
     hazard = jax.lax.stop_gradient(jnp.exp(law._log_abs_pdf(t) - log_sf))
     interior = (hazard > 0) & (hazard < jnp.inf)
-    gap = jnp.where(interior, log_sf - jnp.where(interior, log_p, 0.0), 0.0)
-    return t + jnp.where(interior, (gap - jax.lax.stop_gradient(gap)) / jnp.where(interior, hazard, 1.0), 0.0)
+    gap = jnp.where(interior, jnp.where(interior, log_p, 0.0) - log_sf, 0.0)
+    return attached(t, gap, hazard, interior)
+
+
+def attached(root: Array, gap: Array, slope: Array, where: Array | bool = True) -> Array:
+    """A root of a rising function of x, held fixed, as a differentiable function of all else that the gap depends on.
+
+    It gets the derivatives of a Newton step, root - gap/slope, and keeps its value.
+
+    Args:
+        root: where the gap is zero.
+        gap: the function there.
+        slope: its slope there.
+        where: where there is a slope to divide by; elsewhere the root stays without derivatives.
+    """
+    slope = jnp.where(where, jax.lax.stop_gradient(slope), 1.0)
+    return root - jnp.where(where, (gap - jax.lax.stop_gradient(gap)) / slope, 0.0)
+
+
+def derivative(function: Callable[[Array], Array], x: Array) -> Array:
+    """That of an elementwise function at each x."""
+    return jax.jvp(function, (x,), (jnp.ones_like(x),))[1]
 
 
 def log_or_never(mass: Array) -> Array:

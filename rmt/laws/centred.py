@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rmt.laws.base import Law
+from rmt.laws.base import Law, check_law
 
 
 class Centred(Law):
@@ -45,8 +45,7 @@ class Centred(Law):
         return self.law.var
 
     def __check_init__(self):
-        if not isinstance(self.law, Law):
-            raise ValueError(f"Centred(law) needs a law such as rmt.Lomax(mu=3), got {self.law!r}")
+        check_law("Centred", self.law, "rmt.Lomax(mu=3)")
 
     def _draw(self, key: Array, shape: tuple[int, ...]) -> Array:
         return self.law._draw(key, shape) - self.shift

@@ -6,7 +6,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from rmt.laws.base import (
@@ -18,6 +17,7 @@ from rmt.laws.base import (
     implicit_above,
     log_mean_decay,
     parameter,
+    somewhere,
 )
 
 
@@ -72,7 +72,7 @@ class ExpTruncatedPowerLaw(SurvivalLaw, PositiveLaw):
     def __check_init__(self):
         check_parameter(self, "xmin")
         check_parameter(self, "rate", closed=True)
-        pure = not isinstance(self.rate, Tracer) and bool(np.any(np.asarray(self.rate) == 0))
+        pure = somewhere(self.rate, lambda rate: rate == 0)
         check_parameter(self, "alpha", 1 if pure else -np.inf, remedy=" with rate = 0" if pure else "")
 
     def _moment(self, order: int) -> Array:

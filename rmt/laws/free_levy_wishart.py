@@ -6,10 +6,18 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, Float
 
-from rmt.laws.base import PositiveLaw, bisect, check_parameter, implicit, implicit_above, parameter
+from rmt.laws.base import (
+    PositiveLaw,
+    bisect,
+    check_parameter,
+    derivative,
+    implicit,
+    implicit_above,
+    parameter,
+    somewhere,
+)
 
 
 class FreeLevyWishart(PositiveLaw):
@@ -59,7 +67,7 @@ class FreeLevyWishart(PositiveLaw):
 
     def __check_init__(self):
         check_parameter(self, "mu")
-        if not isinstance(self.mu, Tracer) and np.any(np.asarray(self.mu) >= 2):
+        if somewhere(self.mu, lambda mu: mu >= 2):
             raise ValueError(
                 f"FreeLevyWishart(mu) needs mu < 2, got {self.mu}; from 2 on the law is MarchenkoPastur(Q, sigma)"
             )
@@ -112,7 +120,7 @@ class FreeLevyWishart(PositiveLaw):
 
     def _rise(self, v: Array) -> Array:
         """dlog(lambda)/dv."""
-        return jax.jvp(lambda v: self._curve(v).log_x, (v,), (jnp.ones_like(v),))[1]
+        return derivative(lambda v: self._curve(v).log_x, v)
 
     def _mass_below(self, v: Array) -> Array:
         """cdf: 1 - sf, but near the lower edge by Gauss-Legendre on rho dlambda = Im T dlog(lambda)/pi, free of cancellation."""

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from rmt.laws.base import PositiveLaw, check_parameter, implicit, implicit_above, parameter
+from rmt.laws.base import PositiveLaw, check_parameter, derivative, implicit, implicit_above, parameter
+from rmt.laws.chebyshev import clenshaw, segment
 from rmt.laws.levy_wishart_solver import Table, table
 
 _SUPPORTED, _LARGEST_Q = (0.2, 1.9), 1e6
@@ -109,7 +110,7 @@ class LevyWishart(PositiveLaw):
         x = jnp.asarray(x, float)
         valid = x > 0
         l = self._place(jnp.where(valid, x, 1.0))
-        _, slope = jax.jvp(lambda l: _log_density(self._table, l), (l,), (jnp.ones_like(l),))
+        slope = derivative(lambda l: _log_density(self._table, l), l)
         return jnp.where(valid, 1 - self.mu / 2 * slope, jnp.nan)
 
     @property
@@ -167,7 +168,7 @@ class LevyWishart(PositiveLaw):
 def _log_density(table: Table, l: Array) -> Array:
     """log f, the density of l."""
     low, high = table.edges[0], table.edges[-1]
-    inner = _clenshaw(table.edges, table.density, jnp.clip(l, low, high))
+    inner = _series(table.edges, table.density, jnp.clip(l, low, high))
     n = np.arange(1, len(table.upper) + 1)
     below = _below(table, l) + jnp.log(table.rate) - table.decay * jnp.minimum(l - low, 0.0)
     return jnp.where(l < low, below, jnp.where(l > high, _above(table.upper * n, l, high), inner))
@@ -176,7 +177,7 @@ def _log_density(table: Table, l: Array) -> Array:
 def _log_tail(table: Table, l: Array) -> tuple[Array, Array]:
     """Whether l is below the middle, and log cdf if it is, log sf if not."""
     low, high = table.edges[0], table.edges[-1]
-    inner = _clenshaw(table.edges, table.tail, jnp.clip(l, low, high))
+    inner = _series(table.edges, table.tail, jnp.clip(l, low, high))
     tail = jnp.where(l < low, _below(table, l), jnp.where(l > high, _above(table.upper, l, high), inner))
     return l < table.edges[table.middle], tail
 
@@ -202,20 +203,11 @@ def _above(coefficients: np.ndarray, l: Array, high: float) -> Array:
     return jnp.log(ratio) - l
 
 
-def _clenshaw(edges: np.ndarray, rows: np.ndarray, l: Array) -> Array:
-    """The Chebyshev series of the segment that holds l, by Clenshaw's recurrence."""
-    segment = jnp.clip(jnp.searchsorted(jnp.asarray(edges), l, side="right") - 1, 0, len(rows) - 1)
-    left, right = jnp.asarray(edges)[segment], jnp.asarray(edges)[segment + 1]
-    t = (2 * l - left - right) / (right - left)
-    coefficients = jnp.asarray(rows)[segment]
-
-    def step(carry: tuple[Array, Array], coefficient: Array) -> tuple[tuple[Array, Array], None]:
-        last, before = carry
-        return (coefficient + 2 * t * last - before, last), None
-
-    backwards = jnp.moveaxis(coefficients[..., :0:-1], -1, 0)
-    (last, before), _ = jax.lax.scan(step, (jnp.zeros_like(t), jnp.zeros_like(t)), backwards)
-    return coefficients[..., 0] + t * last - before
+def _series(edges: np.ndarray, rows: np.ndarray, l: Array) -> Array:
+    """The Chebyshev series of the segment that holds l."""
+    at = segment(edges[:-1], l)
+    left, right = jnp.asarray(edges)[at], jnp.asarray(edges)[at + 1]
+    return clenshaw(jnp.asarray(rows)[at], (2 * l - left - right) / (right - left))
 
 
 def _quantile(table: Table, log_cdf: Array, log_sf: Array) -> Array:
@@ -231,14 +223,13 @@ def _quantile(table: Table, log_cdf: Array, log_sf: Array) -> Array:
     target = jnp.where(lower, log_cdf, log_sf)
     l = jnp.where(log_sf < table.log_sf[-1], jnp.maximum(-log_sf, high), l)
     l = jnp.where(log_cdf < table.log_cdf[0], _quantile_below(table, log_cdf), l)
-    segment = jnp.clip(jnp.searchsorted(jnp.asarray(table.edges), l, side="right") - 1, 0, len(table.tail) - 1)
-    ends = jnp.asarray(table.edges)
+    at, ends = segment(table.edges[:-1], l), jnp.asarray(table.edges)
 
     def newton(_: int, l: Array) -> Array:
         tail = _log_tail(table, l)[1]
         slope = jnp.exp(_log_density(table, l) - tail)
         moved = l + jnp.where(lower, 1.0, -1.0) * (target - tail) / slope
-        kept = jnp.clip(moved, ends[segment], ends[segment + 1])
+        kept = jnp.clip(moved, ends[at], ends[at + 1])
         return jnp.where(l < low, l, jnp.where(l > high, moved, kept))
 
     return jax.lax.stop_gradient(jax.lax.fori_loop(0, 6, newton, l))

@@ -9,7 +9,16 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
-from rmt.laws.base import PositiveLaw, capped, check_parameter, implicit, implicit_above, log_mean_decay, parameter
+from rmt.laws.base import (
+    PositiveLaw,
+    capped,
+    check_parameter,
+    implicit,
+    implicit_above,
+    log_mean_decay,
+    parameter,
+    somewhere,
+)
 
 
 class PowerLaw(PositiveLaw):
@@ -66,7 +75,7 @@ class PowerLaw(PositiveLaw):
 
     def __check_init__(self):
         check_parameter(self, "xmin")
-        unbounded = not isinstance(self.xmax, Tracer) and bool(np.any(np.isinf(self.xmax)))
+        unbounded = somewhere(self.xmax, np.isinf)
         check_parameter(self, "alpha", 1 if unbounded else -np.inf, remedy=" without an xmax" if unbounded else "")
         if not any(isinstance(bound, Tracer) for bound in (self.xmin, self.xmax)) and not np.all(self.xmax > self.xmin):
             raise ValueError(f"PowerLaw(xmax) needs xmax > xmin, got {self.xmax} and {self.xmin}")

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rmt.laws.base import Law, SymmetricLaw
+from rmt.laws.base import Law, SymmetricLaw, check_law
 
 
 class Signed(SymmetricLaw):
@@ -44,8 +44,7 @@ class Signed(SymmetricLaw):
         return jnp.where(finite, self.law.var + jnp.where(finite, self.law.mean, 0.0) ** 2, jnp.nan)
 
     def __check_init__(self):
-        if not isinstance(self.law, Law):
-            raise ValueError(f"Signed(law) needs a law such as rmt.laws.LogNormal(), got {self.law!r}")
+        check_law("Signed", self.law, "rmt.laws.LogNormal()")
 
     def _draw(self, key: Array, shape: tuple[int, ...]) -> Array:
         size_key, sign_key = jax.random.split(key)

@@ -6,11 +6,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jax.scipy.special import gammaln
 from jaxtyping import Array, Float
 
-from rmt.laws.base import SymmetricLaw, check_parameter, implicit_size, parameter
+from rmt.laws.base import SymmetricLaw, check_parameter, implicit_size, parameter, somewhere
 from rmt.laws.gaussian import log_upper
 
 _STEP, _FIRST, _NODES = 0.05, -3.6, 148  # of the integral over E
@@ -71,7 +70,7 @@ class Stable(SymmetricLaw):
     def __check_init__(self):
         check_parameter(self, "mu")
         check_parameter(self, "scale")
-        if not isinstance(self.mu, Tracer) and np.any(self.mu > 2):
+        if somewhere(self.mu, lambda mu: mu > 2):
             raise ValueError(
                 f"Stable(mu) needs mu <= 2, got {self.mu}; a law of finite variance is stable only if Gaussian"
             )

@@ -6,12 +6,12 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from rmt.laws.base import Law, bisect, implicit
+from rmt.laws.chebyshev import clenshaw, segment
 
 _ENTRIES = {1: "real", 2: "complex", 4: "quaternion"}
 
@@ -91,7 +91,7 @@ class TracyWidom(Law):
         table = _table(self.beta)
         low, high = table.low, table.high
         x = table.scale * jnp.clip(x, -1e100, 1e100)  # infinities would meet zero coefficients
-        inner = _clenshaw(table, jnp.clip(x, low, high), order)
+        inner = _series(table, jnp.clip(x, low, high), order)
         left = _left(self.beta, jnp.minimum(x, low), order)
         if order == 0:
             left = left + (table.first - _left(self.beta, jnp.asarray(low), 0))
@@ -136,22 +136,11 @@ def _table(beta: int) -> _Table:
     )
 
 
-def _clenshaw(table: _Table, x: Array, order: int) -> Array:
-    """The Chebyshev series of the segment that holds x, by Clenshaw's recurrence."""
+def _series(table: _Table, x: Array, order: int) -> Array:
+    """The Chebyshev series of the segment that holds x."""
     rows = table.rows[order]
-    # By comparison: a division would round the smallest numbers below the middle up to it, into the other tail's segment.
-    starts = table.low + table.width * np.arange(len(rows))
-    segment = jnp.clip(jnp.searchsorted(jnp.asarray(starts), x, side="right") - 1, 0, len(rows) - 1)
-    t = 2 * ((x - table.low) / table.width - segment) - 1
-    coefficients = jnp.asarray(rows)[segment]
-
-    def step(carry: tuple[Array, Array], coefficient: Array) -> tuple[tuple[Array, Array], None]:
-        last, before = carry
-        return (coefficient + 2 * t * last - before, last), None
-
-    backwards = jnp.moveaxis(coefficients[..., :0:-1], -1, 0)
-    (last, before), _ = jax.lax.scan(step, (jnp.zeros_like(t), jnp.zeros_like(t)), backwards)
-    return coefficients[..., 0] + t * last - before
+    at = segment(table.low + table.width * np.arange(len(rows)), x)
+    return clenshaw(jnp.asarray(rows)[at], 2 * ((x - table.low) / table.width - at) - 1)
 
 
 def _left(beta: int, x: Array, order: int) -> Array:

@@ -36,10 +36,7 @@ def esd(ax: Axes, eigenvalues: Spectrum | ArrayLike, law: Any = None, label: str
     bars(ax, density, edges, label)
     top = float(density.max())
     if law is not None:
-        grid = _support(law, edges[0], edges[-1])
-        pdf = np.asarray(law.pdf(grid), float)
-        curve(ax, grid, np.where(np.isfinite(pdf), pdf, np.nan), "law")
-        top = max(top, min(float(np.max(pdf, initial=0.0, where=np.isfinite(pdf))), 1.5 * top))  # densities may diverge
+        top = density_of(ax, law, _support(law, edges[0], edges[-1]), top)
     ax.set(xlabel="eigenvalue λ", ylabel="density", ylim=(0, 1.06 * top))
     return ax
 
@@ -111,6 +108,13 @@ def _support(law: Any, low: float, high: float) -> np.ndarray:
     ends = [float(law.ppf(q)) for q in (0.0, 1.0)] if hasattr(law, "ppf") else []
     inside = [end for end in ends if math.isfinite(end) and low - (high - low) <= end <= high + (high - low)]
     return np.unique(np.concatenate([np.linspace(min([low, *inside]), max([high, *inside]), DRAWN), inside]))
+
+
+def density_of(ax: Axes, law: Any, grid: np.ndarray, top: float) -> float:
+    """The law's density on a grid; returns what the picture must show beside bars as high as `top`: densities may diverge."""
+    pdf = np.asarray(law.pdf(grid), float)
+    curve(ax, grid, np.where(np.isfinite(pdf), pdf, np.nan), "law")
+    return max(top, min(float(np.max(pdf, initial=0.0, where=np.isfinite(pdf))), 1.5 * top))
 
 
 def bars(ax: Axes, density: np.ndarray, edges: np.ndarray, label: str | None) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from rmt.plots.densities import DRAWN, bars, dots, values_of
+from rmt.plots.densities import DRAWN, bars, density_of, dots, values_of
 from rmt.plots.figures import LabFigure, figure, legend, log_axes, styled
 from rmt.plots.series import curve
 
@@ -46,12 +46,7 @@ def middle_density(ax: Axes, samples: ArrayLike, law: Any) -> Axes:
     count, edges = np.histogram(inside, bins=int(np.clip(2 * np.cbrt(x.size), 10, 80)))
     density = count / (x.size * np.diff(edges))
     bars(ax, density, edges, "samples")
-    grid = np.linspace(edges[0], edges[-1], DRAWN)
-    pdf = np.asarray(law.pdf(grid), float)
-    top = density.max()
-    seen = np.isfinite(pdf) & (pdf <= 3 * top)  # some densities diverge at their edge
-    curve(ax, grid, np.where(seen, pdf, np.nan), "law")
-    top = max(top, min(np.max(pdf, initial=0.0, where=seen), 1.5 * top))
+    top = density_of(ax, law, np.linspace(edges[0], edges[-1], DRAWN), float(density.max()))
     ax.set(xlabel="x", ylabel="density", ylim=(0, 1.06 * top))
     return ax
 

@@ -3,6 +3,7 @@
 from enum import IntEnum
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
@@ -76,9 +77,8 @@ class Spectrum(eqx.Module):
         """
         x = jnp.asarray(self.eigenvalues)
         if self.error is None:
-            return (self.N * jnp.finfo(x.dtype).eps) ** 2 * x[..., -1]
-        size = jnp.abs(x)
-        return jnp.max(jnp.where(size > self.error, 0, size), axis=-1)
+            return svd_floor(x[..., -1], self.N)
+        return _largest_within(x, self.error)
 
     @property
     def rank(self) -> Int[Array, "*batch"]:
@@ -98,6 +98,17 @@ class Spectrum(eqx.Module):
             error = error[..., ::-1]
             error = jnp.where(x > error, error / (x * (x - error)), jnp.inf)
         return Spectrum(1 / x, self.N, error, self.route)
+
+
+def svd_floor(largest: Float[Array, "*batch"], N: int) -> Float[Array, "*batch"]:
+    """(N eps)^2 lambda_max: about the smallest eigenvalue that an SVD tells from zero."""
+    return (N * jnp.finfo(largest.dtype).eps) ** 2 * largest
+
+
+@jax.jit  # every fit of a Spectrum asks for it
+def _largest_within(x: Float[Array, "*batch k"], error: Float[Array, "*batch k"]) -> Float[Array, "*batch"]:
+    size = jnp.abs(x)
+    return jnp.max(jnp.where(size > error, 0, size), axis=-1)
 
 
 class Bidiagonal(eqx.Module):

@@ -5,5 +5,5 @@ from rmt.sweeps.executors import Executor as Executor
 from rmt.sweeps.executors import Processes as Processes
 from rmt.sweeps.executors import Threads as Threads
 from rmt.sweeps.sweep import count_nonfinite as count_nonfinite
-from rmt.sweeps.sweep import one_blas_thread as one_blas_thread
 from rmt.sweeps.sweep import sweep as sweep
+from rmt.sweeps.work import one_blas_thread as one_blas_thread

@@ -102,7 +102,7 @@ def compile_measure(
     Raises:
         ValueError: the measure does not return a mapping, or not the same names, shapes and dtypes everywhere.
     """
-    static = [name for name, values in axes.items() if not isinstance(values[0], float)]
+    static = list(static_part({name: values[0] for name, values in axes.items()}))
     traced = [name for name in axes if name not in static]
     points = [dict(zip(static, values, strict=True)) for values in itertools.product(*(axes[name] for name in static))]
     programs: dict[str, Program] = {}
@@ -137,9 +137,14 @@ def largest_batch(make: Callable[[int], Program], block: int, limit: int | None)
     return program
 
 
+def static_part(point: Mapping[str, Any]) -> dict[str, Any]:
+    """The static coordinates of a point: all but the floats, which are traced."""
+    return {name: value for name, value in point.items() if not isinstance(value, float)}
+
+
 def static_name(point: Mapping[str, Any]) -> str:
     """The static coordinates of a point, spelled one way."""
-    return json.dumps({name: value for name, value in point.items() if not isinstance(value, float)}, sort_keys=True)
+    return json.dumps(static_part(point), sort_keys=True)
 
 
 def _batches(trial: Callable[..., tuple[Array, ...]], batch_size: int) -> Callable[..., tuple[Array, ...]]:

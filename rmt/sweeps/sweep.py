@@ -7,8 +7,8 @@ Within a cell the trials are batched on the device (`rmt.sweeps.programs`).
 
 import inspect
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ from rmt.sweeps.programs import Measure, Program, compile_measure
 from rmt.sweeps.progress import Progress
 from rmt.sweeps.provenance import numeric_facts, provenance
 from rmt.sweeps.store import Identity, Store, open_store
-from rmt.sweeps.work import Work
+from rmt.sweeps.work import Work, one_blas_thread
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -169,16 +169,6 @@ def _keep(cell: Cell, new: Values, layout: Layout, values: Values, store: Store 
     if store:
         whole = {name: value[cell.index][start : start + cell.stop] for name, value in values.items()}
         store.write(cell.point, cell.block, whole)
-
-
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """BLAS on one thread, so that workers do not fight over cores and sums do not depend on the number of threads."""
-    import scipy.linalg  # noqa: F401 (XLA's LAPACK on CPU is scipy's: only a loaded library can be limited)
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1, user_api="blas"):
-        yield
 
 
 def _nothing(layout: Layout) -> tuple[np.ndarray, Values]:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -20,8 +20,11 @@ from rmt.errors import InputError
 from rmt.keys import point_key, trial_keys
 from rmt.sweeps.cells import Cell
 from rmt.sweeps.layout import Device, Values
-from rmt.sweeps.programs import Measure, Program, static_name
+from rmt.sweeps.programs import Measure, Program, static_name, static_part
 from rmt.sweeps.provenance import numeric_facts
+
+if TYPE_CHECKING:
+    from threadpoolctl import threadpool_limits
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class Work:
             return self.programs[name]
 
     def _traced(self, point: Mapping[str, Any], batch_size: int) -> Program:
-        static = {name: value for name, value in point.items() if not isinstance(value, float)}
+        static = static_part(point)
         traced = [name for name in point if name not in static]
         return Program(self.measure, static, traced, self.impl, self.block, batch_size)
 
@@ -80,6 +83,17 @@ class Work:
         bare = {name: value for name, value in vars(self).items() if name != "programs"}
         with _by_value(self.measure):
             return cloudpickle.dumps(bare)
+
+
+def one_blas_thread() -> "threadpool_limits":
+    """BLAS on one thread, so that workers do not fight over cores and sums do not depend on the number of threads.
+
+    From the call on, and back again at the end of a `with` block.
+    """
+    import scipy.linalg  # noqa: F401 (XLA's LAPACK on CPU is scipy's: only a loaded library can be limited)
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(1, user_api="blas")
 
 
 _TRACING = Lock()  # workers that need the same program wait for one trace
@@ -98,10 +112,7 @@ def compute_packed(packed: bytes, cell: Cell) -> Values:
 def _unpack(packed: bytes) -> Work:
     digest = hashlib.sha256(packed).hexdigest()
     if digest not in _UNPACKED:
-        import scipy.linalg  # noqa: F401 (XLA's LAPACK on CPU is scipy's: only a loaded library can be limited)
-        from threadpoolctl import threadpool_limits
-
-        threadpool_limits(1, user_api="blas")  # for good: this process is a worker
+        one_blas_thread()  # for good: this process is a worker
         work = Work(**pickle.loads(packed))
         _check_facts(work.facts)
         _UNPACKED[digest] = work

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from rmt.batching import row_by_row
 from rmt.spectra import Spectrum
+from rmt.spectra.base import svd_floor
 from rmt.tails.base import MIN_POINTS, Method, Sample, Status, TailFit, failed, graver, log_ratio
 from rmt.tails.clauset import Clauset
 
@@ -118,7 +119,7 @@ def _sample(
     bad = jnp.any((at >= start) & ~jnp.isfinite(x))
     collapsed = bad_sign = jnp.zeros((), bool)
     if N is not None:
-        floor = jnp.where(jnp.isnan(floor), (N * jnp.finfo(x.dtype).eps) ** 2 * x[-1], floor)
+        floor = jnp.where(jnp.isnan(floor), svd_floor(x[-1], N), floor)
         bad_sign = jnp.any((at >= start) & (x < -floor))
         negligible = (at >= start) & (jnp.abs(x) <= floor)
         collapsed = jnp.any(negligible)
