@@ -77,6 +77,7 @@ def test_wishart_spectra_are_those_of_dense_gaussian_matrices():
     assert stats.kstest(ours.sum(axis=1) * N / 4, stats.chi2(N * M).cdf).pvalue > 0.01 / 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", [2, 4, 0.5])
 def test_wishart_of_any_beta_has_its_trace_and_determinant(beta):
     """beta N tr X is a chi^2 of beta N M; the log determinant sums the logs of independent chi^2 of beta (N - i)."""
@@ -140,6 +141,7 @@ def test_population_quantiles_follow_their_law():
     assert stats.kstest(S, stats.pareto(2).cdf).statistic == pytest.approx(0.5 / 1000)
 
 
+@pytest.mark.slow
 def test_a_covariance_spike_stands_where_theory_puts_it():
     N, M, l = 300, 150, np.array([6.0, 4.0])
     top = batch(rmt.SpikedCovariance(rmt.Wishart(), l), 14, (N, M), 200)[:, :-3:-1]

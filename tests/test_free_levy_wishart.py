@@ -55,6 +55,7 @@ def test_density_holds_all_the_mass(mu, Q):
     np.testing.assert_allclose(above[3000], point.sf[3000], rtol=1e-4)
 
 
+@pytest.mark.slow
 @each_case
 def test_ends(mu, Q):
     law = FreeLevyWishart(mu, Q, scale=2.0)
@@ -90,6 +91,7 @@ def rotated(mu: float, N: int, M: int, rng: np.random.Generator, chunk: int = 10
     return np.linalg.svd(W, compute_uv=False) ** 2 / N
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mu", "Q"), [(1.0, 1), (1.2, 3)])
 def test_matrices_of_heavy_terms_in_random_directions(mu, Q):
     N, M = 150, 150 // Q
@@ -124,6 +126,7 @@ def test_parameters_out_of_range(arguments, message):
         FreeLevyWishart(*arguments)
 
 
+@pytest.mark.slow
 @each_case
 def test_pieces_are_one_law(mu, Q):
     law = FreeLevyWishart(mu, Q, scale=3.0)

@@ -316,11 +316,8 @@ N_SAMPLES = 20_000
 SIGNIFICANCE = 0.01 / len(CASES)
 
 # Laws that compile for long, each method anew, and parameters of laws that others of the table have too
-SLOW = {
-    name
-    for name in CASES
-    if name.startswith(("stable", "signed", "free_levy", "tracy_widom_2", "tracy_widom_4", "frechet_fifth"))
-}
+PREFIXES = ("stable", "signed", "tracy_widom_2", "tracy_widom_4", "frechet_fifth", "levy_wishart", "free_levy_wishart")
+SLOW = {name for name in CASES if name.startswith(PREFIXES)}
 
 
 def marked(names) -> list:
@@ -494,7 +491,7 @@ def upper(law: rmt.Law, p: jax.Array, ends: jax.Array) -> tuple[jax.Array, ...]:
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in FAMILIES.values() if not name.startswith(("student", "tracy", "lomax_s"))]
+    "name", marked(name for name in FAMILIES.values() if not name.startswith(("student", "tracy", "lomax_s")))
 )
 def test_logsf_and_isf_are_sf_and_its_inverse(name):
     p = jnp.geomspace(1e-8, 0.9, QUANTILES.size)
@@ -505,7 +502,7 @@ def test_logsf_and_isf_are_sf_and_its_inverse(name):
     np.testing.assert_array_equal(ends, expected)
 
 
-@pytest.mark.parametrize("name", FAMILIES.values())
+@pytest.mark.parametrize("name", marked(FAMILIES.values()))
 def test_vmap_over_parameters_under_jit_equals_a_loop(name):
     factors = jnp.array([1.0, 1.1, 1.3])
     batch = jax.tree.map(lambda p: p * factors, CASES[name].law)
@@ -561,6 +558,7 @@ def test_largest_of_a_million_draws_are_on_no_lattice(law):
     assert 0.01 < steps.min() < 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("law", [rmt.Pareto(mu=0.5), rmt.Stable(mu=0.5)])
 def test_largest_of_ten_million_draws_in_float32(law):
     """32-bit uniforms would cap P(|w| > t) at 2^-23, two of three such maxima are beyond it; and repeat themselves."""
@@ -636,6 +634,7 @@ def test_marchenko_pastur_integrates_over_its_whole_support():
         assert (np.diff(cdf) > 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mu", [0.3, 0.7, 0.999999, 1.000001, 1.4, 1.4000001, 1.99])
 def test_stable_law_in_the_middle_and_where_its_series_begins(mu):
     law, twin = rmt.Stable(mu), StableByFourier(mu)
@@ -644,6 +643,7 @@ def test_stable_law_in_the_middle_and_where_its_series_begins(mu):
     np.testing.assert_allclose(law.pdf(t), np.exp(twin.logpdf(t)), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_stable_law_is_smooth_through_cauchy_and_close_to_gauss():
     def values(mu):
         law = rmt.Stable(mu)
@@ -658,6 +658,7 @@ def test_stable_law_is_smooth_through_cauchy_and_close_to_gauss():
         np.testing.assert_allclose(law.abs_sf(law.abs_isf(p)), p, rtol=1e-11)
 
 
+@pytest.mark.slow
 def test_stable_law_is_that_of_its_own_sums():
     """(w_1 + ... + w_4)/4^(1/mu) is w again: by KS distance, for each mu; without the scale it is not."""
     for mu in (0.5, 1.5):

@@ -231,6 +231,7 @@ def test_one_bad_entry_makes_the_spectrum_nan_and_the_fit_says_so(method):
         assert int(rmt.fit_tail(s).status) == rmt.Status.NON_FINITE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["svd", "gram", "auto", "top"])
 def test_the_gradient_is_that_of_the_trace(method):
     """The eigenvalues of W^T W / N sum to ||W||_F^2 / N, whose gradient is 2 W / N."""

@@ -127,6 +127,7 @@ def test_largest_eigenvalue_of_a_gaussian_matrix_follows_the_law():
     assert stats.kstest(top, lambda s: np.asarray(rmt.TracyWidom(beta=2).cdf(s))).pvalue < 1e-10
 
 
+@pytest.mark.slow
 def test_largest_eigenvalue_of_a_quaternion_matrix_follows_the_law_of_beta_4():
     """N x M quaternions as 2N x 2M complex numbers; mean square 1, Ma's constants with N + 1/4, and 2^(1/6)."""
     N, M, n = 60, 30, 1500
