@@ -5,7 +5,15 @@ G(x) = exp(i pi s) g(exp(i pi s) x), the cavity equations just above the axis ar
 
     x = kappa g(v),    v = kappa/Q G(x),    f = Im(x G(x))/pi,
 
-and f, the density of l = log lambda^s, is lambda rho/s. Two things make them solvable to full precision at every lambda:
+and f, the density of l = log lambda^s, is lambda rho/s. With H(x) = h(exp(i pi s) x), h = 1 - s y g, Gaussian entries of
+variance `noise` added to W move them to the complex place Lambda that solves
+
+    lambda = Lambda (1 + noise H(x)/(Q Lambda)) (1 + noise h(v)/Lambda),    f = -Im[H(x) (1 + noise h(v)/Lambda)]/(pi s)
+
+with kappa at Lambda: a mean of squares joins the stable sum in each cavity. Negative noise takes as much away, which is what
+the first correction in N to the stable sums does; Lambda is then below the axis, and x and v stay between their rays.
+
+Two things make the equations solvable to full precision at every lambda:
 
 - g is integrated along u = t exp(-i theta) with theta = arg(y)/(1 + s), where both terms of the exponent have the same
   size of argument, at most pi s/(1 + s) < pi/2: it decays for every y between the rays 0 and exp(i pi s), and x and v
@@ -32,10 +40,12 @@ Real = np.ndarray
 _DIGITS = 38.0  # -log of the relative error aimed at in every rule
 _CONVERGED = 1e-11  # the size of the last Newton step, relative in x and v
 _DEEPEST = -230.0  # log f at the low end of the table for Q > 1
+_DEEPEST_NOISY = -23.0  # the same with noise: Lambda is complex, so that what is small is a difference
 _NODES = 20  # of a segment
 _TURN = 6.0  # the most log f may change in a segment, so that f itself is a good polynomial there
 _RESOLVED = 1e-12  # the last coefficients of log f in a segment
 _STEPS = 60  # of Newton's method
+_GAP = 1e-9  # of the mass of a law, from 1
 _NARROWEST = 1e-8  # segments stop being halved
 _MOST = 2000  # segments
 _BATCH = 200  # points solved at once
@@ -153,51 +163,60 @@ def turned(s: float, x: Complex) -> tuple[Moments, np.ndarray]:
     return Moments(G, h, slope), small
 
 
-class Solution(NamedTuple):
-    """log x and log v, their derivatives in l, and log f; NaN where Newton's method has not converged."""
+class Problem(NamedTuple):
+    """The parameters of the equations."""
 
-    log_x: Complex
-    log_v: Complex
-    slope_x: Complex
-    slope_v: Complex
+    s: float
+    Q: float
+    noise: float
+
+    def __str__(self) -> str:
+        return f"LevyWishart(mu={2 * self.s}, Q={self.Q}" + (f", noise={self.noise})" if self.noise else ")")
+
+
+class Solution(NamedTuple):
+    """log x, log v and s log Lambda, their derivatives in l, and log f; NaN where Newton's method has not converged."""
+
+    z: Complex  # (3, points)
+    slope: Complex  # (3, points)
     log_f: Real
 
 
-def solve(s: float, Q: float, l: Real, log_x: Complex, log_v: Complex) -> Solution:
-    """Newton's method from a guess, each point until its steps no longer shrink."""
-    log_x, log_v = log_x.astype(complex), log_v.astype(complex)
-    result = Solution(*(np.full(l.shape, np.nan, kind) for kind in (complex, complex, complex, complex, float)))
+def solve(problem: Problem, l: Real, z: Complex) -> Solution:
+    """Newton's method from a guess z = (log x, log v, s log Lambda), each point until its steps no longer shrink."""
+    z = z.astype(complex)
+    result = Solution(*(np.full((3, l.size), np.nan, complex) for _ in range(2)), np.full(l.size, np.nan))
     accuracy, active = np.full(l.shape, np.inf), np.arange(l.size)
     for _ in range(_STEPS):
-        at, step_x, step_v, size = _newton(s, Q, l[active], log_x[active], log_v[active])
+        at, step, size = _newton(problem, l[active], z[:, active])
         enough = np.maximum(
-            _CONVERGED, 1e-14 * (1 + np.abs(l[active])) * np.abs(at.slope_x)
-        )  # what rounding of l does to x
+            _CONVERGED, 1e-14 * (1 + np.abs(l[active])) * np.abs(at.slope[0])
+        )  # what rounding of l does
         ended = (size < 1e-14) | (size >= 0.5 * accuracy[active]) & (accuracy[active] < enough)
         for known, value in zip(result, at, strict=True):
-            known[active[ended]] = value[ended]
+            known[..., active[ended]] = value[..., ended]
         going = ~ended & np.isfinite(size)
-        damping = np.minimum(1.0, 0.5 / np.maximum(np.abs(step_x), np.abs(step_v)))[going]
+        damping = np.minimum(1.0, 0.5 / np.abs(step).max(0))[going]
         active = active[going]
-        log_x[active] -= damping * step_x[going]
-        log_v[active] -= damping * step_v[going]
+        z[:, active] -= damping * step[:, going]
         accuracy[active] = size[going]
         if not active.size:
             break
     return result
 
 
-def _newton(s: float, Q: float, l: Real, log_x: Complex, log_v: Complex) -> tuple[Solution, Complex, Complex, Real]:
-    """The solution if this is it; else the steps of log x and log v to subtract, and their size.
+def _newton(problem: Problem, l: Real, z: Complex) -> tuple[Solution, Complex, Real]:
+    """The solution if this is it; else the steps to subtract from z, and their size.
 
-    The equations are x v = kappa/s (1 - h(v)), and 1 - H(x) = Q (1 - h(v)) with H(x) = h(exp(i pi s) x), in the forms
-    that are well conditioned: logarithms where H and h are near 1 (large lambda); H = Q h(v) - (Q - 1) where they are small.
+    At a given Lambda the equations are x v = kappa/s (1 - h(v)), and 1 - H(x) = Q (1 - h(v)), in the forms that are well
+    conditioned: logarithms where H and h are near 1 (large Lambda); H = Q h(v) - (Q - 1) where they are small.
     """
-    x, v = np.exp(log_x), np.exp(log_v)
+    s, Q, noise = problem
+    (log_x, _, place), (x, v) = z, np.exp(z[:2])
     (G, H, H_slope), small = turned(s, x)
     g, h, h_slope = moments(s, v)
     one_less = s * v * g  # 1 - h
-    first = log_x - log_kappa(s, l) - np.log(g)
+    first = log_x - log_kappa(s, place) - np.log(g)
     first_v = 1 + h_slope / one_less
     far = np.abs(H) > 0.5
     second = np.where(np.abs(h) > 0.5, 1 - H - Q * one_less, Q * h - H - (Q - 1))
@@ -206,20 +225,32 @@ def _newton(s: float, Q: float, l: Real, log_x: Complex, log_v: Complex) -> tupl
     second_v = np.where(far, -h_slope / one_less, Q * h_slope)
     det = second_v - first_v * second_x
     # Im log x too small to feel the rounding of Re log x: a real Jacobian steps the two apart, but not at an edge
-    apart = small & (np.abs(log_x.imag) < 1e-4) & (np.abs(det.imag) < 1e-2 * np.abs(det.real))
+    apart = small & (np.abs(log_x.imag) < 1e-4) & (np.abs(det.imag) < 1e-2 * np.abs(det.real)) & (noise == 0)
     first_v, second_x, second_v, det = (np.where(apart, d.real, d) for d in (first_v, second_x, second_v, det))
     step_x, step_v = (first * second_v - second * first_v) / det, (second - first * second_x) / det
+    # large near an edge, where Im x inherits the rounding of the distance to it
+    slope_x, slope_v = -second_v / det, second_x / det
+    by_x, by_v = (noise / u * np.exp(-place / s) for u in (Q, 1.0))
+    turn_x, turn_v = 1 + by_x * H, 1 + by_v * h
+    if Q == 1:  # both turns are the root of lambda/Lambda, which is small with lambda
+        root = np.exp((l - place) / (2 * s))
+        by_l = root / (2 * s)
+        third, third_x, third_v, third_place = turn_v - root, 0.0, by_v * h_slope, by_l - by_v * h / s
+        turn_v = root
+    else:
+        third = place + s * (np.log(turn_x) + np.log(turn_v)) - l
+        third_x, third_v = s * by_x * H_slope / turn_x, s * by_v * h_slope / turn_v
+        third_place, by_l = 1 / turn_x + 1 / turn_v - 1, 1.0
+    rise = third_place + third_x * slope_x + third_v * slope_v
+    move = (third - third_x * step_x - third_v * step_v) / rise
+    step = np.stack([step_x + slope_x * move, step_v + slope_v * move, move])
+    size = np.abs(step).max(0)
     relative = np.abs(step_x.imag) / (np.abs((log_x - step_x).imag) + 1e-310)
-    size = np.maximum(np.abs(step_x), np.abs(step_v))
-    slope_x = -second_v / det  # large near an edge, where Im x inherits the rounding of the distance to it
     size = np.where(apart, np.maximum(size, 0.1 * relative / (1 + np.abs(slope_x))), size)
-    f = np.where(far, (x * G).imag / np.pi, -H.imag / (np.pi * s))
+    far_f = (x * G).imag / np.pi - (by_v * h * H).imag / (np.pi * s)
+    f = np.where(far & (np.abs(turn_v) > 0.5), far_f, -(H * turn_v).imag / (np.pi * s))
     log_f = np.where(f > 0, np.log(f), np.where(apart & (np.abs(f) < 1e-305), -np.inf, np.nan))
-    return Solution(log_x, log_v, slope_x, second_x / det, log_f), step_x, step_v, size
-
-
-def _one(s: float, Q: float, l: float, log_x: complex, log_v: complex) -> Solution:
-    return Solution(*(value[0] for value in solve(s, Q, np.array([l]), np.array([log_x]), np.array([log_v]))))
+    return Solution(z, np.stack([slope_x, slope_v, np.ones_like(rise)]) * (by_l / rise), log_f), step, size
 
 
 class Path(NamedTuple):
@@ -230,54 +261,52 @@ class Path(NamedTuple):
     edge: float
 
 
-def trace(s: float, Q: float, high: float, low: float) -> Path:
+def trace(problem: Problem, high: float, low: float, deepest: float) -> Path:
     """The solution followed down from l = high, in steps at which the tangent foretells it to 5 %.
 
-    Down to `low` for Q = 1, and to log f = -230 otherwise. Where the density nearly has a square-root edge, x - x(edge)
+    Down to `low` for Q = 1, and to log f = deepest otherwise. Where the density nearly has a square-root edge, z - z(edge)
     is a square root of l - edge: from the point an Im x/(2 Im dx/dl) above the edge the path goes on as far below it.
 
     Raises:
         ArithmeticError: the solution was lost on the way.
     """
-    start = log_kappa(s, high) + gammaln(s)
-    at = _one(s, Q, high, start, start - np.log(Q) + 1j * np.pi * s)
+    s, Q, _ = problem
+    start = log_kappa(s, np.array(high)) + gammaln(s)
+    at = solve(problem, np.array([high]), np.array([[start], [start - np.log(Q) + 1j * np.pi * s], [high]]))
     l, step, edge, path = high, 0.05, -np.inf, [(high, at)]
-    while l > low and at.log_f > _DEEPEST:
+    while l > low and at.log_f[0] > deepest - max(l, 0.0):
         if not step > 1e-13 * (1 + abs(l)):
-            raise ArithmeticError(f"LevyWishart(mu={2 * s}, Q={Q}): solution lost below lambda^(mu/2) = {np.exp(l)}")
-        to_edge = at.log_x.imag / (2 * at.slope_x.imag) if at.slope_x.imag else np.inf
+            raise ArithmeticError(f"{problem}: solution lost below lambda^(mu/2) = {np.exp(l)}")
+        to_edge = at.z[0, 0].imag / (2 * at.slope[0, 0].imag) if at.slope[0, 0].imag else np.inf
         turning = edge == -np.inf and 0 < to_edge < min(step, 0.05)
         if turning:
             step = 2 * to_edge
-            guess = at.log_x.real - at.log_x.imag, at.log_v.real - at.log_v.imag
+            guess = at.z.real - at.z.imag
         else:
-            guess = at.log_x - step * at.slope_x, at.log_v - step * at.slope_v
-        ahead = _one(s, Q, l - step, *guess)
-        surprise = max(abs(ahead.log_x - guess[0]), abs(ahead.log_v - guess[1]))
-        if turning and surprise < 0.3 * abs(at.log_x.imag):
-            edge, nearer = _approach(s, Q, l, at)
+            guess = at.z - step * at.slope
+        ahead = solve(problem, np.array([l - step]), guess)
+        surprise = np.abs(ahead.z - guess).max()
+        if turning and surprise < 0.3 * abs(at.z[0, 0].imag):
+            edge, nearer = _approach(problem, l, at)
             path += nearer
-        elif turning or not (surprise < 0.05 and abs(ahead.log_f - at.log_f) < 2 * _TURN):
+        elif turning or not (surprise < 0.05 and abs(ahead.log_f[0] - at.log_f[0]) < 2 * _TURN):
             step = to_edge / 2 if turning else step / 2
             continue
         l, at = l - step, ahead
         path.append((l, at))
         step = step * 1.4 if surprise < 0.02 else step
-    at_l, at = (
-        np.array([l for l, _ in path[::-1]]),
-        (np.array(v) for v in zip(*(at for _, at in path[::-1]), strict=True)),
-    )
-    return Path(at_l, Solution(*at), edge)
+    solutions = (np.concatenate(parts, -1) for parts in zip(*(at for _, at in path[::-1]), strict=True))
+    return Path(np.array([l for l, _ in path[::-1]]), Solution(*solutions), edge)
 
 
-def _approach(s: float, Q: float, l: float, at: Solution) -> tuple[float, list[tuple[float, Solution]]]:
+def _approach(problem: Problem, l: float, at: Solution) -> tuple[float, list[tuple[float, Solution]]]:
     """The edge, and points ever nearer above it: at each, it is Im x/(2 Im dx/dl) away up to its square."""
-    to_edge, nearer = at.log_x.imag / (2 * at.slope_x.imag), []
+    to_edge, nearer = at.z[0, 0].imag / (2 * at.slope[0, 0].imag), []
     edge = l - to_edge
     for _ in range(16):
-        l, fifth = edge + to_edge / 5, 1j * np.sqrt(0.2)
-        at = _one(s, Q, l, at.log_x.real + fifth * at.log_x.imag, at.log_v.real + fifth * at.log_v.imag)
-        closer = at.log_x.imag / (2 * at.slope_x.imag)
+        l = edge + to_edge / 5
+        at = solve(problem, np.array([l]), at.z.real + 1j * np.sqrt(0.2) * at.z.imag)
+        closer = at.z[0, 0].imag / (2 * at.slope[0, 0].imag)
         if not 0 < closer < to_edge / 2:
             break
         edge, to_edge = l - closer, closer
@@ -285,29 +314,26 @@ def _approach(s: float, Q: float, l: float, at: Solution) -> tuple[float, list[t
     return edge, nearer
 
 
-def _guess(l: Real, path: Path) -> tuple[Complex, Complex]:
-    """log x and log v at l: cubic Hermite interpolation between the points of the path, a square root across an edge."""
+def _guess(l: Real, path: Path) -> Complex:
+    """z at l: cubic Hermite interpolation between the points of the path, a square root across an edge."""
+    z, slope = path.at.z, path.at.slope
     k = np.clip(np.searchsorted(path.l, l) - 1, 0, len(path.l) - 2)
     width = path.l[k + 1] - path.l[k]
     t = (l - path.l[k]) / width
+    rise = z[:, k + 1] - z[:, k]
+    bend = (slope[:, k] * width - rise) * (1 - t) - (slope[:, k + 1] * width - rise) * t
     across = (path.l[k] < path.edge) & (path.edge < path.l[k + 1])
     side = np.where(l < path.edge, k, k + 1)
     root = np.sqrt((l - path.edge) / (path.l[side] - path.edge))
-
-    def value(z: Complex, slope: Complex) -> Complex:
-        rise = z[k + 1] - z[k]
-        bend = (slope[k] * width - rise) * (1 - t) - (slope[k + 1] * width - rise) * t
-        centre = z[k + 1].real
-        return np.where(across, centre + (z[side] - centre) * root, z[k] + t * rise + t * (1 - t) * bend)
-
-    return value(path.at.log_x, path.at.slope_x), value(path.at.log_v, path.at.slope_v)
+    centre = z[:, k + 1].real
+    return np.where(across, centre + (z[:, side] - centre) * root, z[:, k] + t * rise + t * (1 - t) * bend)
 
 
-def log_density(s: float, Q: float, l: Real, path: Path) -> Real:
+def log_density(problem: Problem, l: Real, path: Path) -> Real:
     """log f at any l on the path."""
     flat = l.ravel()
     parts = [flat[k : k + _BATCH] for k in range(0, flat.size, _BATCH)]
-    return np.concatenate([solve(s, Q, part, *_guess(part, path)).log_f for part in parts]).reshape(l.shape)
+    return np.concatenate([solve(problem, part, _guess(part, path)).log_f for part in parts]).reshape(l.shape)
 
 
 def series_above(s: float, Q: float, terms: int = 8) -> Real:
@@ -340,14 +366,26 @@ _FIT = np.linalg.inv(chebyshev.chebvander(_PLACES, _NODES - 1)).T  # values at t
 
 
 @cache
-def table(mu: float, Q: float) -> Table:
-    """The table of the law, solved on first use: NumPy, so that a traced caller cannot leave a tracer in the cache."""
+def table(mu: float, Q: float, noise: float = 0.0) -> Table:
+    """The table of the law, solved on first use: NumPy, so that a traced caller cannot leave a tracer in the cache.
+
+    Raises:
+        ArithmeticError: no solution was found, or its mass is not 1: `noise` is too far below 0.
+    """
     s = mu / 2
+    problem = Problem(s, Q, noise)
+    high, low = np.log(1e3) + gammaln(1 - s), _hard_edge(s) if Q == 1 else -np.inf
+    if noise:
+        high = max(high, s * np.log(1e13 * abs(noise)))  # beyond, the series without noise holds
+        low += 2 * s * min(0.0, np.log(abs(noise)))
+    deepest = _DEEPEST_NOISY if noise else _DEEPEST
     with np.errstate(all="ignore"):  # a diverging guess is data: NaN, and a smaller step
-        high = np.log(1e3) + gammaln(1 - s)
-        path = trace(s, Q, high, _hard_edge(s) if Q == 1 else -np.inf)
-        edges, log_f = _segments(s, Q, path)
-    return _integrate(s, Q, edges, log_f)
+        path = trace(problem, high, low, deepest)
+        edges, log_f = _segments(problem, path, deepest)
+    known = _integrate(s, Q, edges, log_f)
+    if not abs(known.gap) < _GAP:
+        raise ArithmeticError(f"{problem}: the density has a mass of {1 + known.gap}")
+    return known
 
 
 def _hard_edge(s: float) -> float:
@@ -357,25 +395,25 @@ def _hard_edge(s: float) -> float:
     return log_kappa(s, np.array(0.0)) - np.log(s) + log_w2 / k
 
 
-def _segments(s: float, Q: float, path: Path) -> tuple[Real, Real]:
+def _segments(problem: Problem, path: Path, deepest: float) -> tuple[Real, Real]:
     """Edges, halved until the Chebyshev series of log f has ended, and log f at the nodes of each segment."""
     low, high = path.l[[0, -1]]
-    if path.edge > low and path.at.log_f[0] < 2 * _DEEPEST:
+    if path.edge > low and not path.at.log_f[0] > 2 * deepest:
         low = path.edge  # nothing that a float64 could hold is left below it
     ends = np.unique([low, max(path.edge, low), high])
     pending = np.concatenate([_split(*pair, path) for pair in pairwise(ends)])
     left, values = [], []
     while len(pending):
         middle, half = pending.mean(1), (pending[:, 1] - pending[:, 0]) / 2
-        log_f = log_density(s, Q, middle[:, None] + half[:, None] * _PLACES[None, :], path)
+        log_f = log_density(problem, middle[:, None] + half[:, None] * _PLACES[None, :], path)
         rest = np.abs((log_f @ _FIT)[:, -2:]).max(1)
         turn = np.ptp(log_f, axis=1)
-        noise = 2e-15 * turn / half  # that of l, seen in log f
-        good = (rest < np.maximum(_RESOLVED, noise)) & (turn < _TURN) | (half < _NARROWEST)
+        rounding = 2e-15 * turn / half  # that of l, seen in log f
+        if problem.noise:
+            rounding += 1e-14 * np.exp(-log_f.min(1))  # that of Lambda
+        good = (rest < np.maximum(_RESOLVED, rounding)) & (turn < _TURN) | (half < _NARROWEST)
         if np.isnan(log_f[half < _NARROWEST]).any() or len(left) > _MOST:
-            raise ArithmeticError(
-                f"LevyWishart(mu={2 * s}, Q={Q}): no solution near lambda^(mu/2) = {np.exp(middle[0])}"
-            )
+            raise ArithmeticError(f"{problem}: no solution near lambda^(mu/2) = {np.exp(middle[0])}")
         left += list(pending[good, 0])
         values += list(log_f[good])
         wide, at_middle = pending[~good], middle[~good]
