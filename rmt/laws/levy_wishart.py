@@ -1,19 +1,18 @@
 """The Levy-Wishart law: eigenvalues of W^T W for iid entries without a variance."""
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
-from rmt.laws.base import PositiveLaw, check_parameter, derivative, implicit, implicit_above, parameter
-from rmt.laws.chebyshev import clenshaw, segment
-from rmt.laws.levy_wishart_solver import Table, table
+from rmt.laws.base import check_parameter, derivative, parameter
+from rmt.laws.levy_wishart_solver import table
+from rmt.laws.tables import Table
+from rmt.laws.tabulated import Tabulated, log_density
 
 _SUPPORTED, _LARGEST_Q = (0.2, 1.9), 1e6
 
 
-class LevyWishart(PositiveLaw):
+class LevyWishart(Tabulated):
     """Levy-Wishart: the limit of the eigenvalues of W^T W / N^(2/mu), iid entries with P(|w| > t) ~ t^-mu, 0 < mu < 2.
 
     W is N x M, Q = N/M, N -> inf. The eigenvalues of X = W^T W / N, the convention of this package, follow the law with
@@ -110,126 +109,20 @@ class LevyWishart(PositiveLaw):
         x = jnp.asarray(x, float)
         valid = x > 0
         l = self._place(jnp.where(valid, x, 1.0))
-        slope = derivative(lambda l: _log_density(self._table, l), l)
+        slope = derivative(lambda l: log_density(self._table, l), l)
         return jnp.where(valid, 1 - self.mu / 2 * slope, jnp.nan)
 
     @property
     def _table(self) -> Table:
         return table(self.mu, self.Q)
 
+    @property
+    def _steepness(self) -> float:
+        return self.mu / 2
+
     def _place(self, x: Array) -> Array:
         """l = log (x/scale)^(mu/2), for x > 0."""
         return self.mu / 2 * jnp.log(x / self.scale)
 
-    def _inside(self, x: Array) -> tuple[Array, Array]:
-        inside = (x > 0) & (x < jnp.inf)
-        return inside, jnp.where(inside, x, self.scale)
-
-    def _logpdf(self, x: Array) -> Array:
-        inside, x = self._inside(x)
-        log_density = _log_density(self._table, self._place(x)) + jnp.log(self.mu / 2) - jnp.log(x)
-        return jnp.where(inside, log_density, -jnp.inf)
-
-    def _tails(self, x: Array) -> tuple[Array, Array, Array, Array]:
-        """Inside, whether the tail below is the smaller one, and the log of the smaller one."""
-        inside, moved = self._inside(x)
-        lower, log_tail = _log_tail(self._table, self._place(moved))
-        return inside, x > 0, lower, log_tail
-
-    def _cdf(self, x: Array) -> Array:
-        inside, above, lower, log_tail = self._tails(x)
-        return jnp.where(inside, jnp.where(lower, jnp.exp(log_tail), -jnp.expm1(log_tail)), jnp.where(above, 1.0, 0.0))
-
-    def _sf(self, x: Array) -> Array:
-        inside, above, lower, log_tail = self._tails(x)
-        return jnp.where(inside, jnp.where(lower, -jnp.expm1(log_tail), jnp.exp(log_tail)), jnp.where(above, 0.0, 1.0))
-
-    def _logsf(self, x: Array) -> Array:
-        inside, above, lower, log_tail = self._tails(x)
-        log_sf = jnp.where(lower, jnp.log1p(-jnp.exp(jnp.where(lower, log_tail, -1.0))), log_tail)
-        return jnp.where(inside, log_sf, jnp.where(above, -jnp.inf, 0.0))
-
     def _at(self, l: Array) -> Array:
         return self.scale * jnp.exp(2 / self.mu * l)
-
-    def _ppf(self, q: Array) -> Array:
-        inner = jnp.where((q > 0) & (q < 1), q, 0.5)
-        l = _quantile(self._table, jnp.log(inner), jnp.log1p(-inner))
-        x = implicit(self, self._at(l), q)
-        return jnp.where(q == 0, 0.0, jnp.where(q == 1, jnp.inf, x))
-
-    def _quantile_above(self, log_p: Array) -> Array:
-        inner = jnp.where((log_p < 0) & (log_p > -jnp.inf), log_p, -1.0)
-        x = self._at(_quantile(self._table, jnp.log(-jnp.expm1(inner)), inner))
-        x = jnp.where(jnp.isfinite(x), implicit_above(self, jnp.where(jnp.isfinite(x), x, self.scale), inner), x)
-        return jnp.where(log_p == 0, 0.0, jnp.where(log_p == -jnp.inf, jnp.inf, x))
-
-
-def _log_density(table: Table, l: Array) -> Array:
-    """log f, the density of l."""
-    low, high = table.edges[0], table.edges[-1]
-    inner = _series(table.edges, table.density, jnp.clip(l, low, high))
-    n = np.arange(1, len(table.upper) + 1)
-    below = _below(table, l) + jnp.log(table.rate) - table.decay * jnp.minimum(l - low, 0.0)
-    return jnp.where(l < low, below, jnp.where(l > high, _above(table.upper * n, l, high), inner))
-
-
-def _log_tail(table: Table, l: Array) -> tuple[Array, Array]:
-    """Whether l is below the middle, and log cdf if it is, log sf if not."""
-    low, high = table.edges[0], table.edges[-1]
-    inner = _series(table.edges, table.tail, jnp.clip(l, low, high))
-    tail = jnp.where(l < low, _below(table, l), jnp.where(l > high, _above(table.upper, l, high), inner))
-    return l < table.edges[table.middle], tail
-
-
-def _below(table: Table, l: Array) -> Array:
-    """log cdf below the table."""
-    away = jnp.minimum(l - table.edges[0], 0.0)
-    if table.decay == 0:
-        return table.log_cdf[0] + table.rate * away
-    return table.log_cdf[0] - table.rate / table.decay * jnp.expm1(jnp.minimum(-table.decay * away, 600.0))
-
-
-def _quantile_below(table: Table, log_cdf: Array) -> Array:
-    """The inverse of `_below`."""
-    fall = jnp.minimum(log_cdf - table.log_cdf[0], 0.0) / table.rate
-    return table.edges[0] + (fall if table.decay == 0 else -jnp.log1p(-table.decay * fall) / table.decay)
-
-
-def _above(coefficients: np.ndarray, l: Array, high: float) -> Array:
-    """log of sum_n a_n exp(-n l), whose first term goes on where exp(-l) underflows."""
-    l = jnp.maximum(l, high)
-    ratio = jnp.polyval(jnp.asarray(coefficients[::-1]), jnp.exp(-l), unroll=len(coefficients))
-    return jnp.log(ratio) - l
-
-
-def _series(edges: np.ndarray, rows: np.ndarray, l: Array) -> Array:
-    """The Chebyshev series of the segment that holds l."""
-    at = segment(edges[:-1], l)
-    left, right = jnp.asarray(edges)[at], jnp.asarray(edges)[at + 1]
-    return clenshaw(jnp.asarray(rows)[at], (2 * l - left - right) / (right - left))
-
-
-def _quantile(table: Table, log_cdf: Array, log_sf: Array) -> Array:
-    """The l with these two logs of its tails, by Newton's method from linear interpolation between the edges.
-
-    On log cdf below the middle and log sf above it; both are concave in l, so that it does not overshoot twice.
-    """
-    low, high = table.edges[0], table.edges[-1]
-    lower = log_cdf < table.log_cdf[table.middle]
-    rising = jnp.interp(log_cdf, jnp.asarray(table.log_cdf), jnp.asarray(table.edges))
-    falling = jnp.interp(-log_sf, jnp.asarray(-table.log_sf), jnp.asarray(table.edges))
-    l = jnp.where(lower, rising, falling)
-    target = jnp.where(lower, log_cdf, log_sf)
-    l = jnp.where(log_sf < table.log_sf[-1], jnp.maximum(-log_sf, high), l)
-    l = jnp.where(log_cdf < table.log_cdf[0], _quantile_below(table, log_cdf), l)
-    at, ends = segment(table.edges[:-1], l), jnp.asarray(table.edges)
-
-    def newton(_: int, l: Array) -> Array:
-        tail = _log_tail(table, l)[1]
-        slope = jnp.exp(_log_density(table, l) - tail)
-        moved = l + jnp.where(lower, 1.0, -1.0) * (target - tail) / slope
-        kept = jnp.clip(moved, ends[at], ends[at + 1])
-        return jnp.where(l < low, l, jnp.where(l > high, moved, kept))
-
-    return jax.lax.stop_gradient(jax.lax.fori_loop(0, 6, newton, l))

@@ -18,13 +18,16 @@ and f, the density of l = log lambda^s, is lambda rho/s. Two things make them so
 # NumPy's stubs give a complex array no real and no imaginary part.
 # pyright: reportAttributeAccessIssue=false, reportArgumentType=false
 
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
-from numpy.polynomial import chebyshev
+from jaxtyping import Array
 from scipy.special import gammaln
+
+from rmt.laws.tables import TURN, Table, first_value, resolve, tabulate
 
 Complex = np.ndarray
 Real = np.ndarray
@@ -32,32 +35,8 @@ Real = np.ndarray
 _DIGITS = 38.0  # -log of the relative error aimed at in every rule
 _CONVERGED = 1e-11  # the size of the last Newton step, relative in x and v
 _DEEPEST = -230.0  # log f at the low end of the table for Q > 1
-_NODES = 20  # of a segment
-_TURN = 6.0  # the most log f may change in a segment, so that f itself is a good polynomial there
-_RESOLVED = 1e-12  # the last coefficients of log f in a segment
 _STEPS = 60  # of Newton's method
-_NARROWEST = 1e-8  # segments stop being halved
-_MOST = 2000  # segments
 _BATCH = 200  # points solved at once
-
-
-class Table(NamedTuple):
-    """Chebyshev coefficients in l = log lambda^s, a row a segment between `edges`, and what goes on beyond.
-
-    `density` holds log f, `tail` log cdf in the segments below `middle` and log sf from there on. Above the last edge,
-    sf = sum_n upper[n-1] exp(-n l). Below the first, log cdf goes on from its first value with slope rate exp(-decay away).
-    """
-
-    edges: Real
-    density: Real
-    tail: Real
-    middle: int
-    upper: Real
-    rate: float
-    decay: float
-    log_cdf: Real  # at the edges, for the first guess of a quantile
-    log_sf: Real
-    gap: float  # cdf + sf - 1 where the two integrals meet: the error of the whole
 
 
 def log_kappa(s: float, l: Real) -> Real:
@@ -257,7 +236,7 @@ def trace(s: float, Q: float, high: float, low: float) -> Path:
         if turning and surprise < 0.3 * abs(at.log_x.imag):
             edge, nearer = _approach(s, Q, l, at)
             path += nearer
-        elif turning or not (surprise < 0.05 and abs(ahead.log_f - at.log_f) < 2 * _TURN):
+        elif turning or not (surprise < 0.05 and abs(ahead.log_f - at.log_f) < 2 * TURN):
             step = to_edge / 2 if turning else step / 2
             continue
         l, at = l - step, ahead
@@ -335,10 +314,6 @@ def series_above(s: float, Q: float, terms: int = 8) -> Real:
     return f[1:] / n * np.exp(n * log_kappa(s, np.array(0.0)))
 
 
-_PLACES = np.cos(np.pi * (np.arange(_NODES) + 0.5) / _NODES)
-_FIT = np.linalg.inv(chebyshev.chebvander(_PLACES, _NODES - 1)).T  # values at the nodes @ _FIT = coefficients
-
-
 @cache
 def table(mu: float, Q: float) -> Table:
     """The table of the law, solved on first use: NumPy, so that a traced caller cannot leave a tracer in the cache."""
@@ -358,30 +333,14 @@ def _hard_edge(s: float) -> float:
 
 
 def _segments(s: float, Q: float, path: Path) -> tuple[Real, Real]:
-    """Edges, halved until the Chebyshev series of log f has ended, and log f at the nodes of each segment."""
+    """Edges of the segments, and log f at the nodes of each."""
     low, high = path.l[[0, -1]]
     if path.edge > low and path.at.log_f[0] < 2 * _DEEPEST:
         low = path.edge  # nothing that a float64 could hold is left below it
     ends = np.unique([low, max(path.edge, low), high])
-    pending = np.concatenate([_split(*pair, path) for pair in pairwise(ends)])
-    left, values = [], []
-    while len(pending):
-        middle, half = pending.mean(1), (pending[:, 1] - pending[:, 0]) / 2
-        log_f = log_density(s, Q, middle[:, None] + half[:, None] * _PLACES[None, :], path)
-        rest = np.abs((log_f @ _FIT)[:, -2:]).max(1)
-        turn = np.ptp(log_f, axis=1)
-        noise = 2e-15 * turn / half  # that of l, seen in log f
-        good = (rest < np.maximum(_RESOLVED, noise)) & (turn < _TURN) | (half < _NARROWEST)
-        if np.isnan(log_f[half < _NARROWEST]).any() or len(left) > _MOST:
-            raise ArithmeticError(
-                f"LevyWishart(mu={2 * s}, Q={Q}): no solution near lambda^(mu/2) = {np.exp(middle[0])}"
-            )
-        left += list(pending[good, 0])
-        values += list(log_f[good])
-        wide, at_middle = pending[~good], middle[~good]
-        pending = np.concatenate([np.stack([wide[:, 0], at_middle], 1), np.stack([at_middle, wide[:, 1]], 1)])
-    order = np.argsort(left)
-    return np.append(np.array(left)[order], high), np.array(values)[order]
+    first = np.concatenate([_split(*pair, path) for pair in pairwise(ends)])
+    owner = f"LevyWishart(mu={2 * s}, Q={Q}), l = log lambda^(mu/2)"
+    return resolve(lambda l: log_density(s, Q, l, path), first, owner)
 
 
 def _split(low: float, high: float, path: Path) -> Real:
@@ -389,28 +348,64 @@ def _split(low: float, high: float, path: Path) -> Real:
     l = np.concatenate([[low], path.l[(path.l > low) & (path.l < high)], [high]])
     known = np.isfinite(path.at.log_f)
     log_f = np.interp(l, path.l[known], path.at.log_f[known])
-    length = np.maximum(np.diff(l), np.abs(np.diff(log_f)) / (0.8 * _TURN))
+    length = np.maximum(np.diff(l), np.abs(np.diff(log_f)) / (0.8 * TURN))
     place = np.append(0.0, np.cumsum(length))
     edges = np.interp(np.linspace(0, place[-1], int(np.ceil(place[-1])) + 1), place, l)
     return np.stack([edges[:-1], edges[1:]], 1)
 
 
 def _integrate(s: float, Q: float, edges: Real, log_f: Real) -> Table:
-    """Both tails from the density: cdf from the left and sf from the right, up to the middle."""
-    half = np.diff(edges) / 2
-    density = log_f @ _FIT
-    integral = half[:, None] * chebyshev.chebint(np.exp(log_f) @ _FIT, lbnd=-1, axis=1)
-    inside = chebyshev.chebval(_PLACES, integral.T)  # from the left edge to each node
-    mass = integral.sum(1)
-    first = float(chebyshev.chebval(-1.0, density[0]))
-    rate = 1 / (2 * s) if Q == 1 else float(chebyshev.chebval(-1.0, chebyshev.chebder(density[0])) / half[0])
+    """The table, with what goes on beyond it: powers above; below log cdf with a slope that grows as exp(-decay away)."""
+    first, slope = first_value(edges, log_f)
+    rate, decay = (1 / (2 * s), 0.0) if Q == 1 else (slope, 1 / (1 - s))
     upper = series_above(s, Q)
     beyond = np.polynomial.polynomial.polyval(np.exp(-edges[-1]), np.append(0.0, upper))
-    cdf = np.exp(first) / rate + np.append(0.0, np.cumsum(mass))
-    sf = beyond + np.append(np.cumsum(mass[::-1])[::-1], 0.0)
-    middle = int(np.searchsorted(cdf, 0.5))
-    below, above = cdf[:-1, None] + inside, sf[:-1, None] - inside
-    tail = np.log(np.where(np.arange(len(half))[:, None] < middle, below, above)) @ _FIT
-    log_cdf, log_sf = np.log(cdf), np.log(np.minimum(sf, 1.0))
-    decay = 0.0 if Q == 1 else 1 / (1 - s)
-    return Table(edges, density, tail, middle, upper, rate, decay, log_cdf, log_sf, float(cdf[middle] + sf[middle] - 1))
+    below = partial(Steepening, edges[0], rate, decay)
+    return tabulate(edges, log_f, np.exp(first) / rate, beyond, below, Powers(upper))
+
+
+class Steepening(NamedTuple):
+    """Below a table: log cdf goes on from its value at `low` with the slope rate exp(-decay (l - low)) as l falls."""
+
+    low: float
+    rate: float
+    decay: float
+    log_cdf: float
+
+    def log_tail(self, l: Array) -> Array:
+        """log cdf."""
+        away = l - self.low
+        if self.decay == 0:
+            return self.log_cdf + self.rate * away
+        return self.log_cdf - self.rate / self.decay * jnp.expm1(jnp.minimum(-self.decay * away, 600.0))
+
+    def log_density(self, l: Array) -> Array:
+        """log f."""
+        return self.log_tail(l) + jnp.log(self.rate) - self.decay * (l - self.low)
+
+    def quantile(self, log_tail: Array) -> Array:
+        """The inverse of `log_tail`."""
+        fall = (log_tail - self.log_cdf) / self.rate
+        return self.low + (fall if self.decay == 0 else -jnp.log1p(-self.decay * fall) / self.decay)
+
+
+class Powers(NamedTuple):
+    """Above a table: sf = sum_n a_n exp(-n l), whose first term, of coefficient 1, goes on where exp(-l) underflows."""
+
+    coefficients: Real
+
+    def log_tail(self, l: Array) -> Array:
+        """log sf."""
+        return _log_sum(self.coefficients, l)
+
+    def log_density(self, l: Array) -> Array:
+        """log f."""
+        return _log_sum(self.coefficients * np.arange(1, len(self.coefficients) + 1), l)
+
+    def quantile(self, log_tail: Array) -> Array:
+        """By the first term."""
+        return -log_tail
+
+
+def _log_sum(coefficients: Real, l: Array) -> Array:
+    return jnp.log(jnp.polyval(jnp.asarray(coefficients[::-1]), jnp.exp(-l), unroll=len(coefficients))) - l
