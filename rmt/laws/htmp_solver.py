@@ -18,6 +18,7 @@ from functools import cache, partial
 from math import lgamma
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
@@ -31,7 +32,7 @@ _TERMS = 40  # of a Taylor series
 _DEEPEST = -680.0  # log f at the low end of the table, just within float64
 _ROUNDING = 40.0  # -log of what is nothing beside 1
 _SERIES = 90  # terms of the asymptotic series
-_ABOVE = 30  # Chebyshev coefficients beyond the table
+_ABOVE = 14  # Chebyshev coefficients beyond the table, the last below 1e-13
 _LAGUERRE = 60  # nodes of the rule for sf there
 
 
@@ -160,15 +161,16 @@ class ToInfinity(NamedTuple):
 
     def quantile(self, log_tail: Array) -> Array:
         """About: x = -log sf + (power - 1) log x + constant, iterated."""
-        l = jnp.log(-log_tail)
-        for _ in range(8):
-            l = jnp.log(jnp.maximum(self.log_tail(l) + jnp.exp(l) - log_tail, jnp.exp(self.high)))
-        return l
+
+        def closer(_: int, l: Array) -> Array:
+            return jnp.log(jnp.maximum(self.log_tail(l) + jnp.exp(l) - log_tail, jnp.exp(self.high)))
+
+        return jax.lax.fori_loop(0, 4, closer, jnp.log(-log_tail))
 
     def _series(self, coefficients: Real, l: Array) -> Array:
         t = 2 * jnp.exp(jnp.minimum(self.high - l, 0.0)) - 1
         last, before = jnp.zeros_like(t), jnp.zeros_like(t)
-        for c in coefficients[:0:-1]:
+        for c in coefficients[:0:-1]:  # few, and the same everywhere: `clenshaw` would copy them to every t
             last, before = c + 2 * t * last - before, last
         return coefficients[0] + t * last - before
 
