@@ -40,7 +40,7 @@ class HighTemperatureMarchenkoPastur(Tabulated):
         equation of G(z) = E 1/(z - x), a G - z G + 1 - z G' + kappa z G^2 = 0. The table is made on the first use of each
         (kappa, a), in a fraction of a second: `rmt.laws.htmp_solver`.
     Accuracy: pdf, cdf and sf to 1e-11 relative, down to a cdf and an sf of 1e-300, against Tricomi's function and its phase
-        in 60 digits, for seven (kappa, a) up to the limits but a = 50; mass 1 to 1e-12 for 42 of them, from kappa = 1e-6 and
+        in 60 digits, for seven (kappa, a) up to (50, 49.5); mass 1 to 1e-12 for 42 of them, from kappa = 1e-6 and
         a = -0.999 up to both limits (`tests/test_htmp_law.py`, with simulated matrices). Above, logsf and `isf` go on where
         sf underflows; below, so do logpdf and `ppf` down to the smallest x.
     """

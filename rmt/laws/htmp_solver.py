@@ -53,8 +53,9 @@ class Path(NamedTuple):
 
     def at(self, x: Real) -> np.ndarray:
         """The solution at any x of a path along the axis, from the nearest centre."""
-        near = np.searchsorted((self.z.real[1:] + self.z.real[:-1]) / 2, x)
-        c, t = self.series[near], (x - self.z.real[near]) / self.size[near]
+        z = np.real(self.z)
+        near = np.searchsorted((z[1:] + z[:-1]) / 2, x)
+        c, t = self.series[near], (x - z[near]) / self.size[near]
         total = np.zeros(x.shape, complex)
         for n in range(_TERMS - 1, -1, -1):
             total = total * t + c[..., n]
@@ -113,7 +114,7 @@ class Density:
         """Where |psi| has become constant, to rounding; or log f = -680."""
         flat = min(self.near_0, -(_ROUNDING / (self.a + 1) + np.log1p(self.kappa)))
         l = np.linspace(flat, self.high, 4000)
-        return max(flat, float(np.interp(_DEEPEST, self(l), l, left=flat)))
+        return float(l[np.argmax(self(l) > _DEEPEST)])
 
 
 class FromZero(NamedTuple):
@@ -144,7 +145,7 @@ class FromZero(NamedTuple):
 
 
 class ToInfinity(NamedTuple):
-    """Above a table: f = x^power exp(-x - d(w)), sf = f exp(r(w))/x, Chebyshev series in w = exp(high - l) on (0, 1)."""
+    """Above a table: f = x^power exp(d(w) - x) and sf = f exp(r(w))/x, Chebyshev series in w = exp(high - l) on (0, 1)."""
 
     high: float
     power: float
@@ -212,8 +213,8 @@ def table(kappa: float, a: float) -> Table:
     density = Density(kappa, a)
     low, high = density.low, density.high
     width = max(1.0, 4 / (a + 1))  # below near_0, where nothing but x^(a+1) changes
-    middle = max(low, density.near_0)
-    ends = np.concatenate([np.arange(low, middle, width), np.arange(middle, high, 0.5), [high]])
+    near_0 = max(low, density.near_0)
+    ends = np.unique([*_evenly(low, near_0, width), *_evenly(near_0, high, 0.5)])
     owner = f"HighTemperatureMarchenkoPastur(kappa={kappa}, a={a}), l = log x"
     edges, log_f = resolve(density, np.stack([ends[:-1], ends[1:]], 1), owner)
     below, above = _from_zero(density, low), _to_infinity(kappa, a, high)
@@ -221,3 +222,8 @@ def table(kappa: float, a: float) -> Table:
     sf_above = float(np.exp(beyond + chebyshev.chebval(1.0, above.ratio)))
     cdf_below = float((below.series / (below.rate + np.arange(len(below.series)))).sum())
     return tabulate(edges, log_f, cdf_below, sf_above, lambda log_cdf: below, above)
+
+
+def _evenly(start: float, end: float, width: float) -> Real:
+    """Points at most a width apart, both ends among them."""
+    return np.linspace(start, end, int(np.ceil((end - start) / width)) + 1)
