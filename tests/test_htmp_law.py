@@ -238,12 +238,11 @@ def test_draws_reach_as_deep_as_their_exponentials(monkeypatch):
     """On either side, however small the mass: an exponential of 600 is the tail 1e-261."""
     sizes = jnp.array([600.0, 600.0, 0.3, 0.3]), jnp.array([1.0, -1.0, 1.0, -1.0])
     monkeypatch.setattr(htmp, "signed_exponential", lambda key, shape: sizes)
-    for inverse in (False, True):
-        law = HighTemperatureMarchenkoPastur(2.0, 0.5, inverse)
-        x = law._draw(jax.random.key(0), (4,))
-        tails = np.sort([*np.asarray(law.logsf(x)), *np.log(np.asarray(law.cdf(x)))])
-        expected = -np.array([600, 600, 0.3, 0.3]) - np.log(2)
-        np.testing.assert_allclose(tails[:4], expected, rtol=1e-12)
+    law = HighTemperatureMarchenkoPastur(2.0, 0.5, inverse=True)
+    x = law._draw(jax.random.key(0), (4,))
+    tails = np.sort([*np.asarray(law.logsf(x)), *np.log(np.asarray(law.cdf(x)))])
+    expected = -np.array([600, 600, 0.3, 0.3]) - np.log(2)
+    np.testing.assert_allclose(tails[:4], expected, rtol=1e-12)
 
 
 def eigenvalues(kappa: float, a: float, inverse: bool, M: int, n: int) -> np.ndarray:
