@@ -292,6 +292,8 @@ CASES = {
     "levy_wishart_square": Case(rmt.laws.LevyWishart(1.0, 1.0), None),
     "free_levy_wishart": Case(rmt.laws.FreeLevyWishart(1.0, 2.0), None),
     "free_levy_wishart_square": Case(rmt.laws.FreeLevyWishart(1.5), None),
+    "htmp": Case(rmt.laws.HighTemperatureMarchenkoPastur(2.5, 0.5), None),
+    "htmp_inverse": Case(rmt.laws.HighTemperatureMarchenkoPastur(1.0, 0.0, inverse=True, scale=2.0), None),
     "power_law_2.5": Case(PowerLaw(alpha=2.5, xmin=0.2), stats.pareto(1.5, scale=0.2), POWERS),
     "power_law_log_uniform": Case(PowerLaw(1, 0.5, 400), TailInDigits(1, 0.5, 400), (300.0, 399.9, 399.999999)),
     "power_law_rising": Case(PowerLaw(-1.3, 0.7, 3), TailInDigits(-1.3, 0.7, 3), (2.9, 2.9999, 2.9999999)),
@@ -316,7 +318,16 @@ N_SAMPLES = 20_000
 SIGNIFICANCE = 0.01 / len(CASES)
 
 # Laws that compile for long, each method anew, and parameters of laws that others of the table have too
-PREFIXES = ("stable", "signed", "tracy_widom_2", "tracy_widom_4", "frechet_fifth", "levy_wishart", "free_levy_wishart")
+PREFIXES = (
+    "stable",
+    "signed",
+    "tracy_widom_2",
+    "tracy_widom_4",
+    "frechet_fifth",
+    "levy_wishart",
+    "free_levy_wishart",
+    "htmp",
+)
 SLOW = {name for name in CASES if name.startswith(PREFIXES)}
 
 

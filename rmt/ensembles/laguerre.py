@@ -76,6 +76,7 @@ class HTMP(_Laguerre):
         B_ii^2 ~ Gamma(a + 1 + kappa (M - i)/M),   B_i,i+1^2 ~ Gamma(kappa (M - i)/M),
 
     so that X = B^T B; or, if `inverse`, W = sqrt(M) B^(-T) and X = (B^T B)^-1, whose density has a power law of exponent a + 2.
+    Its limit, as M grows, is `rmt.laws.HighTemperatureMarchenkoPastur(kappa, a, inverse)`.
 
     Args:
         kappa: M beta/2, > 0: the smaller, the less repulsion. kappa -> 0 leaves independent Gamma(a + 1) eigenvalues.

@@ -10,6 +10,7 @@ from rmt.laws.frechet import Frechet
 from rmt.laws.frechet_order import FrechetOrder
 from rmt.laws.free_levy_wishart import FreeLevyWishart
 from rmt.laws.gaussian import Gaussian
+from rmt.laws.htmp import HighTemperatureMarchenkoPastur
 from rmt.laws.laplace import Laplace
 from rmt.laws.levy_wishart import LevyWishart
 from rmt.laws.log_normal import LogNormal
@@ -32,6 +33,7 @@ __all__ = [
     "FrechetOrder",
     "FreeLevyWishart",
     "Gaussian",
+    "HighTemperatureMarchenkoPastur",
     "Laplace",
     "Law",
     "LevyWishart",

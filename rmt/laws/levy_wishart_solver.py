@@ -26,13 +26,16 @@ Two things make the equations solvable to full precision at every lambda:
 # NumPy's stubs give a complex array no real and no imaginary part.
 # pyright: reportAttributeAccessIssue=false, reportArgumentType=false
 
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
-from numpy.polynomial import chebyshev
+from jaxtyping import Array
 from scipy.special import gammaln
+
+from rmt.laws.tables import TURN, Table, first_value, resolve, tabulate
 
 Complex = np.ndarray
 Real = np.ndarray
@@ -41,33 +44,9 @@ _DIGITS = 38.0  # -log of the relative error aimed at in every rule
 _CONVERGED = 1e-11  # the size of the last Newton step, relative in x and v
 _DEEPEST = -230.0  # log f at the low end of the table for Q > 1
 _DEEPEST_NOISY = -23.0  # the same with noise: Lambda is complex, so that what is small is a difference
-_NODES = 20  # of a segment
-_TURN = 6.0  # the most log f may change in a segment, so that f itself is a good polynomial there
-_RESOLVED = 1e-12  # the last coefficients of log f in a segment
 _STEPS = 60  # of Newton's method
-_GAP = 1e-9  # of the mass of a law, from 1
-_NARROWEST = 1e-8  # segments stop being halved
-_MOST = 2000  # segments
+_GAP = 1e-6  # of the mass, from 1: less is lost where noise is nearly too far below 0
 _BATCH = 200  # points solved at once
-
-
-class Table(NamedTuple):
-    """Chebyshev coefficients in l = log lambda^s, a row a segment between `edges`, and what goes on beyond.
-
-    `density` holds log f, `tail` log cdf in the segments below `middle` and log sf from there on. Above the last edge,
-    sf = sum_n upper[n-1] exp(-n l). Below the first, log cdf goes on from its first value with slope rate exp(-decay away).
-    """
-
-    edges: Real
-    density: Real
-    tail: Real
-    middle: int
-    upper: Real
-    rate: float
-    decay: float
-    log_cdf: Real  # at the edges, for the first guess of a quantile
-    log_sf: Real
-    gap: float  # cdf + sf - 1 where the two integrals meet: the error of the whole
 
 
 def log_kappa(s: float, l: Real) -> Real:
@@ -189,9 +168,8 @@ def solve(problem: Problem, l: Real, z: Complex) -> Solution:
     accuracy, active = np.full(l.shape, np.inf), np.arange(l.size)
     for _ in range(_STEPS):
         at, step, size = _newton(problem, l[active], z[:, active])
-        enough = np.maximum(
-            _CONVERGED, 1e-14 * (1 + np.abs(l[active])) * np.abs(at.slope[0])
-        )  # what rounding of l does
+        rounding = 1e-14 * (1 + np.abs(l[active])) / (1 - problem.s)  # of l and g, seen in z where it is steep
+        enough = np.maximum(_CONVERGED, rounding * np.abs(at.slope).max(0))
         ended = (size < 1e-14) | (size >= 0.5 * accuracy[active]) & (accuracy[active] < enough)
         for known, value in zip(result, at, strict=True):
             known[..., active[ended]] = value[..., ended]
@@ -265,7 +243,7 @@ def trace(problem: Problem, high: float, low: float, deepest: float) -> Path:
     """The solution followed down from l = high, in steps at which the tangent foretells it to 5 %.
 
     Down to `low` for Q = 1, and to log f = deepest otherwise. Where the density nearly has a square-root edge, z - z(edge)
-    is a square root of l - edge: from the point an Im x/(2 Im dx/dl) above the edge the path goes on as far below it.
+    is a square root of l - edge: from the point an Im z/(2 Im dz/dl) above the edge the path goes on as far below it.
 
     Raises:
         ArithmeticError: the solution was lost on the way.
@@ -277,19 +255,19 @@ def trace(problem: Problem, high: float, low: float, deepest: float) -> Path:
     while l > low and at.log_f[0] > deepest - max(l, 0.0):
         if not step > 1e-13 * (1 + abs(l)):
             raise ArithmeticError(f"{problem}: solution lost below lambda^(mu/2) = {np.exp(l)}")
-        to_edge = at.z[0, 0].imag / (2 * at.slope[0, 0].imag) if at.slope[0, 0].imag else np.inf
+        axis, to_edge = _to_edge(s, at)
         turning = edge == -np.inf and 0 < to_edge < min(step, 0.05)
         if turning:
             step = 2 * to_edge
-            guess = at.z.real - at.z.imag
+            guess = axis + (at.z - axis).real - (at.z - axis).imag
         else:
             guess = at.z - step * at.slope
         ahead = solve(problem, np.array([l - step]), guess)
         surprise = np.abs(ahead.z - guess).max()
-        if turning and surprise < 0.3 * abs(at.z[0, 0].imag):
+        if turning and surprise < 0.3 * np.abs((at.z - axis).imag).max():
             edge, nearer = _approach(problem, l, at)
             path += nearer
-        elif turning or not (surprise < 0.05 and abs(ahead.log_f[0] - at.log_f[0]) < 2 * _TURN):
+        elif turning or not (surprise < 0.05 and abs(ahead.log_f[0] - at.log_f[0]) < 2 * TURN):
             step = to_edge / 2 if turning else step / 2
             continue
         l, at = l - step, ahead
@@ -299,14 +277,28 @@ def trace(problem: Problem, high: float, low: float, deepest: float) -> Path:
     return Path(np.array([l for l, _ in path[::-1]]), Solution(*solutions), edge)
 
 
+def _axis(s: float, z: Complex) -> Complex:
+    """The imaginary parts of z where exp(z) is on the nearest of the rays that bound x, v and Lambda^s."""
+    return 1j * np.pi * s * np.round(z.imag / (np.pi * s))
+
+
+def _to_edge(s: float, at: Solution) -> tuple[Complex, float]:
+    """`_axis`, and how far above an edge l is."""
+    axis = _axis(s, at.z)
+    away, rise = (at.z - axis).imag[:, 0], at.slope.imag[:, 0]
+    k = np.argmax(np.abs(rise))
+    return axis, away[k] / (2 * rise[k]) if rise[k] else np.inf
+
+
 def _approach(problem: Problem, l: float, at: Solution) -> tuple[float, list[tuple[float, Solution]]]:
-    """The edge, and points ever nearer above it: at each, it is Im x/(2 Im dx/dl) away up to its square."""
-    to_edge, nearer = at.z[0, 0].imag / (2 * at.slope[0, 0].imag), []
+    """The edge, and points ever nearer above it: at each, it is Im z/(2 Im dz/dl) away up to its square."""
+    (axis, to_edge), nearer = _to_edge(problem.s, at), []
     edge = l - to_edge
     for _ in range(16):
         l = edge + to_edge / 5
-        at = solve(problem, np.array([l]), at.z.real + 1j * np.sqrt(0.2) * at.z.imag)
-        closer = at.z[0, 0].imag / (2 * at.slope[0, 0].imag)
+        near = at.z - axis
+        at = solve(problem, np.array([l]), axis + near.real + 1j * np.sqrt(0.2) * near.imag)
+        _, closer = _to_edge(problem.s, at)
         if not 0 < closer < to_edge / 2:
             break
         edge, to_edge = l - closer, closer
@@ -314,7 +306,7 @@ def _approach(problem: Problem, l: float, at: Solution) -> tuple[float, list[tup
     return edge, nearer
 
 
-def _guess(l: Real, path: Path) -> Complex:
+def _guess(s: float, l: Real, path: Path) -> Complex:
     """z at l: cubic Hermite interpolation between the points of the path, a square root across an edge."""
     z, slope = path.at.z, path.at.slope
     k = np.clip(np.searchsorted(path.l, l) - 1, 0, len(path.l) - 2)
@@ -325,7 +317,7 @@ def _guess(l: Real, path: Path) -> Complex:
     across = (path.l[k] < path.edge) & (path.edge < path.l[k + 1])
     side = np.where(l < path.edge, k, k + 1)
     root = np.sqrt((l - path.edge) / (path.l[side] - path.edge))
-    centre = z[:, k + 1].real
+    centre = z[:, k + 1].real + _axis(s, z[:, k + 1])
     return np.where(across, centre + (z[:, side] - centre) * root, z[:, k] + t * rise + t * (1 - t) * bend)
 
 
@@ -333,7 +325,9 @@ def log_density(problem: Problem, l: Real, path: Path) -> Real:
     """log f at any l on the path."""
     flat = l.ravel()
     parts = [flat[k : k + _BATCH] for k in range(0, flat.size, _BATCH)]
-    return np.concatenate([solve(problem, part, _guess(part, path)).log_f for part in parts]).reshape(l.shape)
+    return np.concatenate([solve(problem, part, _guess(problem.s, part, path)).log_f for part in parts]).reshape(
+        l.shape
+    )
 
 
 def series_above(s: float, Q: float, terms: int = 8) -> Real:
@@ -359,10 +353,6 @@ def series_above(s: float, Q: float, terms: int = 8) -> Real:
     f = np.convolve(x, at(taylor * turn, x))[:terms].imag / np.pi
     n = j[1:]
     return f[1:] / n * np.exp(n * log_kappa(s, np.array(0.0)))
-
-
-_PLACES = np.cos(np.pi * (np.arange(_NODES) + 0.5) / _NODES)
-_FIT = np.linalg.inv(chebyshev.chebvander(_PLACES, _NODES - 1)).T  # values at the nodes @ _FIT = coefficients
 
 
 @cache
@@ -396,30 +386,16 @@ def _hard_edge(s: float) -> float:
 
 
 def _segments(problem: Problem, path: Path, deepest: float) -> tuple[Real, Real]:
-    """Edges, halved until the Chebyshev series of log f has ended, and log f at the nodes of each segment."""
+    """Edges of the segments, and log f at the nodes of each."""
     low, high = path.l[[0, -1]]
-    if path.edge > low and not path.at.log_f[0] > 2 * deepest:
+    below_edge = path.at.log_f[np.searchsorted(path.l, path.edge) - 1]
+    if path.edge > low and not below_edge > (0.8 if problem.noise else 2) * deepest:
         low = path.edge  # nothing that a float64 could hold is left below it
     ends = np.unique([low, max(path.edge, low), high])
-    pending = np.concatenate([_split(*pair, path) for pair in pairwise(ends)])
-    left, values = [], []
-    while len(pending):
-        middle, half = pending.mean(1), (pending[:, 1] - pending[:, 0]) / 2
-        log_f = log_density(problem, middle[:, None] + half[:, None] * _PLACES[None, :], path)
-        rest = np.abs((log_f @ _FIT)[:, -2:]).max(1)
-        turn = np.ptp(log_f, axis=1)
-        rounding = 2e-15 * turn / half  # that of l, seen in log f
-        if problem.noise:
-            rounding += 1e-14 * np.exp(-log_f.min(1))  # that of Lambda
-        good = (rest < np.maximum(_RESOLVED, rounding)) & (turn < _TURN) | (half < _NARROWEST)
-        if np.isnan(log_f[half < _NARROWEST]).any() or len(left) > _MOST:
-            raise ArithmeticError(f"{problem}: no solution near lambda^(mu/2) = {np.exp(middle[0])}")
-        left += list(pending[good, 0])
-        values += list(log_f[good])
-        wide, at_middle = pending[~good], middle[~good]
-        pending = np.concatenate([np.stack([wide[:, 0], at_middle], 1), np.stack([at_middle, wide[:, 1]], 1)])
-    order = np.argsort(left)
-    return np.append(np.array(left)[order], high), np.array(values)[order]
+    first = np.concatenate([_split(*pair, path) for pair in pairwise(ends)])
+    # with noise Lambda is complex: its rounding is that of f, and where it is steep in l that of g counts as one of l
+    errors = {"error_l": 1e-14 / (1 - problem.s), "error_f": 1e-13} if problem.noise else {}
+    return resolve(lambda l: log_density(problem, l, path), first, f"{problem}, l = log lambda^(mu/2)", **errors)
 
 
 def _split(low: float, high: float, path: Path) -> Real:
@@ -427,28 +403,64 @@ def _split(low: float, high: float, path: Path) -> Real:
     l = np.concatenate([[low], path.l[(path.l > low) & (path.l < high)], [high]])
     known = np.isfinite(path.at.log_f)
     log_f = np.interp(l, path.l[known], path.at.log_f[known])
-    length = np.maximum(np.diff(l), np.abs(np.diff(log_f)) / (0.8 * _TURN))
+    length = np.maximum(np.diff(l), np.abs(np.diff(log_f)) / (0.8 * TURN))
     place = np.append(0.0, np.cumsum(length))
     edges = np.interp(np.linspace(0, place[-1], int(np.ceil(place[-1])) + 1), place, l)
     return np.stack([edges[:-1], edges[1:]], 1)
 
 
 def _integrate(s: float, Q: float, edges: Real, log_f: Real) -> Table:
-    """Both tails from the density: cdf from the left and sf from the right, up to the middle."""
-    half = np.diff(edges) / 2
-    density = log_f @ _FIT
-    integral = half[:, None] * chebyshev.chebint(np.exp(log_f) @ _FIT, lbnd=-1, axis=1)
-    inside = chebyshev.chebval(_PLACES, integral.T)  # from the left edge to each node
-    mass = integral.sum(1)
-    first = float(chebyshev.chebval(-1.0, density[0]))
-    rate = 1 / (2 * s) if Q == 1 else float(chebyshev.chebval(-1.0, chebyshev.chebder(density[0])) / half[0])
+    """The table, with what goes on beyond it: powers above; below log cdf with a slope that grows as exp(-decay away)."""
+    first, slope = first_value(edges, log_f)
+    rate, decay = (1 / (2 * s), 0.0) if Q == 1 else (slope, 1 / (1 - s))
     upper = series_above(s, Q)
     beyond = np.polynomial.polynomial.polyval(np.exp(-edges[-1]), np.append(0.0, upper))
-    cdf = np.exp(first) / rate + np.append(0.0, np.cumsum(mass))
-    sf = beyond + np.append(np.cumsum(mass[::-1])[::-1], 0.0)
-    middle = int(np.searchsorted(cdf, 0.5))
-    below, above = cdf[:-1, None] + inside, sf[:-1, None] - inside
-    tail = np.log(np.where(np.arange(len(half))[:, None] < middle, below, above)) @ _FIT
-    log_cdf, log_sf = np.log(cdf), np.log(np.minimum(sf, 1.0))
-    decay = 0.0 if Q == 1 else 1 / (1 - s)
-    return Table(edges, density, tail, middle, upper, rate, decay, log_cdf, log_sf, float(cdf[middle] + sf[middle] - 1))
+    below = partial(Steepening, edges[0], rate, decay)
+    return tabulate(edges, log_f, np.exp(first) / rate, beyond, below, Powers(upper))
+
+
+class Steepening(NamedTuple):
+    """Below a table: log cdf goes on from its value at `low` with the slope rate exp(-decay (l - low)) as l falls."""
+
+    low: float
+    rate: float
+    decay: float
+    log_cdf: float
+
+    def log_tail(self, l: Array) -> Array:
+        """log cdf."""
+        away = l - self.low
+        if self.decay == 0:
+            return self.log_cdf + self.rate * away
+        return self.log_cdf - self.rate / self.decay * jnp.expm1(jnp.minimum(-self.decay * away, 600.0))
+
+    def log_density(self, l: Array) -> Array:
+        """log f."""
+        return self.log_tail(l) + jnp.log(self.rate) - self.decay * (l - self.low)
+
+    def quantile(self, log_tail: Array) -> Array:
+        """The inverse of `log_tail`."""
+        fall = (log_tail - self.log_cdf) / self.rate
+        return self.low + (fall if self.decay == 0 else -jnp.log1p(-self.decay * fall) / self.decay)
+
+
+class Powers(NamedTuple):
+    """Above a table: sf = sum_n a_n exp(-n l), whose first term, of coefficient 1, goes on where exp(-l) underflows."""
+
+    coefficients: Real
+
+    def log_tail(self, l: Array) -> Array:
+        """log sf."""
+        return _log_sum(self.coefficients, l)
+
+    def log_density(self, l: Array) -> Array:
+        """log f."""
+        return _log_sum(self.coefficients * np.arange(1, len(self.coefficients) + 1), l)
+
+    def quantile(self, log_tail: Array) -> Array:
+        """By the first term."""
+        return -log_tail
+
+
+def _log_sum(coefficients: Real, l: Array) -> Array:
+    return jnp.log(jnp.polyval(jnp.asarray(coefficients[::-1]), jnp.exp(-l), unroll=len(coefficients))) - l

@@ -1,14 +1,16 @@
-"""Spectra of symmetric unit Pareto matrices beside `LevyWishart`, bin by bin, and its distance as N grows.
+"""Spectra of symmetric heavy-tailed matrices beside `LevyWishart`, bin by bin: its limit, and its law at finite N.
 
     python tests/benchmarks/levy_wishart.py               # a few minutes on one core
 
-For mu = 0.5, 1, 1.5 and Q = 1, 2, 5: the share of the eigenvalues of W^T W/N in 12 bins of equal mass under the law of
+For mu = 0.5, 1, 1.5, 1.7 and Q = 1, 2, 5: the share of the eigenvalues of W^T W/N in 12 bins of equal mass under the law of
 `LevyWishart.of_matrix`, its standard error from the scatter between matrices, and z = (share - 1/12)/error. `bias` is the
 root of the mean over the bins of (share - 1/12)^2 - error^2, with its sign: what is left beyond the scatter.
 
-Two laws of entries with the same tail. "pareto": signed unit Pareto. "stable": w^2 positive stable, E exp(-p w^2) =
-exp(-Gamma(1 - mu/2) p^(mu/2)). A Pareto sum of N squares lacks N mu/(2 - mu) beside the stable one, which is of relative size
-N^(1 - 2/mu): at mu = 1.5 only N^(-1/3), and all of the bias there. Writes levy_wishart.json beside this file.
+Sums of N squares of Pareto entries lack N mu/(2 - mu) beside the stable sum of the same tail, which is of relative size
+N^(1 - 2/mu): at mu = 1.5 only N^(-1/3). Hence "pareto" and "student t" entries beside the law of their second moment, continued
+to mu < 2; "pareto" beside the limit alone; and entries that lack nothing beside the limit: "stable", with w^2 positive stable,
+E exp(-p w^2) = exp(-Gamma(1 - mu/2) p^(mu/2)), and "smoothed", Pareto entries plus Gaussian ones of variance mu/(2 - mu).
+Writes levy_wishart.json beside this file.
 """
 
 import argparse
@@ -28,8 +30,17 @@ from rmt.laws import LevyWishart
 
 SIZES = {100: 300, 800: 40}  # rows, matrices
 GRID = [
-    (name, mu, Q)
-    for name, mu in (("pareto", 0.5), ("pareto", 1.0), ("pareto", 1.5), ("stable", 1.5))
+    (name, law, mu, Q)
+    for name, law, mu in (
+        ("pareto", "finite N", 0.5),
+        ("pareto", "finite N", 1.0),
+        ("pareto", "finite N", 1.5),
+        ("pareto", "finite N", 1.7),
+        ("student t", "finite N", 1.5),
+        ("pareto", "limit", 1.5),
+        ("stable", "limit", 1.5),
+        ("smoothed", "limit", 1.5),
+    )
     for Q in (1, 2, 5)
 ]
 BINS = 12
@@ -37,8 +48,12 @@ BINS = 12
 
 def entries(name: str, mu: float, key: jax.Array, shape: tuple[int, int]) -> jax.Array:
     """One matrix; squares of "stable" entries by Kanter's formula (Ann. Probab. 3 (1975) 697)."""
-    if name == "pareto":
-        return rmt.IID(rmt.Pareto(mu)).sample(key, shape)
+    if name == "student t":
+        return rmt.IID(rmt.StudentT(mu)).sample(key, shape)
+    if name != "stable":
+        W = rmt.IID(rmt.Pareto(mu)).sample(key, shape)
+        noise = jax.random.normal(jax.random.fold_in(key, 1), shape, float) if name == "smoothed" else 0.0
+        return W + jnp.sqrt(mu / (2 - mu)) * noise
     s = mu / 2
     angle_key, depth_key = jax.random.split(key)
     phi = jnp.pi * jax.random.uniform(angle_key, shape, float)
@@ -48,10 +63,12 @@ def entries(name: str, mu: float, key: jax.Array, shape: tuple[int, int]) -> jax
     return sign * jnp.sqrt(square)
 
 
-def cell(name: str, mu: float, Q: int, N: int, matrices: int) -> dict:
+def cell(name: str, law: str, mu: float, Q: int, N: int, matrices: int) -> dict:
     """The shares of the bins, as the module says."""
     M = N // Q
-    edges = np.asarray(LevyWishart.of_matrix(mu, N, M).ppf(np.arange(1, BINS) / BINS))
+    constant = float(rmt.StudentT(mu).tail_constant) if name == "student t" else 1.0
+    moment = 0.0 if law == "limit" else mu / (mu - 2)
+    edges = np.asarray(LevyWishart.of_matrix(mu, N, M, constant, moment).ppf(np.arange(1, BINS) / BINS))
     draw = jax.jit(lambda key: entries(name, mu, key, (N, M)))
     shares = []
     for key in jax.random.split(jax.random.key(int(1000 * mu) + Q), matrices):
@@ -59,7 +76,7 @@ def cell(name: str, mu: float, Q: int, N: int, matrices: int) -> dict:
         shares.append(np.bincount(np.searchsorted(edges, x), minlength=BINS) / M)
     share, error = np.mean(shares, 0), np.std(shares, 0, ddof=1) / np.sqrt(matrices)
     bias = np.mean((share - 1 / BINS) ** 2 - error**2)
-    row = {"entries": name, "mu": mu, "Q": Q, "N": N, "M": M, "matrices": matrices}
+    row = {"entries": name, "law": law, "mu": mu, "Q": Q, "N": N, "M": M, "matrices": matrices}
     return row | {
         "share": share.tolist(),
         "error": error.tolist(),
@@ -75,11 +92,12 @@ def main() -> None:
     out = parser.parse_args().out
     cells = []
     for N, matrices in SIZES.items():
-        for name, mu, Q in GRID:
-            cells.append(cell(name, mu, Q, N, matrices))
+        for name, law, mu, Q in GRID:
+            cells.append(cell(name, law, mu, Q, N, matrices))
             z = np.array(cells[-1]["z"])
             print(
-                f"{name} {mu=} {Q=} {N=}: largest |z| {np.abs(z).max():.1f}, bias {cells[-1]['bias']:.4f}", flush=True
+                f"{name}, {law}, {mu=} {Q=} {N=}: largest |z| {np.abs(z).max():.1f}, bias {cells[-1]['bias']:.4f}",
+                flush=True,
             )
     out.write_text(json.dumps({"sizes": list(SIZES), "bins": BINS, "cells": cells}, indent=1) + "\n")
 
