@@ -238,6 +238,12 @@ def test_a_law_stands_beside_its_samples_in_the_middle_and_in_the_tail():
     assert (values * np.diff(edges)).sum() == pytest.approx(np.mean((x >= edges[0]) & (x <= edges[-1])))
     np.testing.assert_allclose(points.get_ydata(), law.sf(points.get_xdata()), rtol=1e-9)
     assert tail.get_xscale() == tail.get_yscale() == "log"
+    wide = plots.beside_law(x**2, rmt.Pareto(0.25, signed=False)).axes[0]
+    values, edges, _ = wide.patches[0].get_data()
+    assert wide.get_xscale() == "log"
+    assert (values * np.diff(np.log(edges))).sum() == pytest.approx(0.98, abs=0.003)
+    curve = wide.lines[0]
+    np.testing.assert_allclose(curve.get_ydata(), 0.25 * curve.get_xdata() ** -0.25, rtol=1e-9)
     signed = plots.beside_law(-x, rmt.Pareto(0.5), absolute=True).axes[1].lines[0]
     np.testing.assert_allclose(signed.get_xdata(), points.get_xdata())
     with pytest.raises(ValueError, match="no finite value"):

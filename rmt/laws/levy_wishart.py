@@ -50,7 +50,7 @@ class LevyWishart(Tabulated):
         1e-9 with noise, pdf and cdf follow their leading asymptotics; within 1e-8 of a sharp lower edge, relative to it in
         lambda^(mu/2), pdf is right in size only; where noise is nearly too far below 0, mass is 1 to 1e-6. In simulation
         (`tests/benchmarks/levy_wishart.json`), the shares of 12 bins for 40 matrices of 800 rows hold within 3 standard
-        errors, one of 252 at 3.2 aside, for Pareto entries with mu = 0.5, 1, 1.5, 1.7, for Student t and for stable squares
+        errors, two of 252 at 3.2 aside, for Pareto entries with mu = 0.5, 1, 1.5, 1.7, for Student t and for stable squares
         at mu = 1.5, Q = 1, 2, 5. Beside the limit alone, Pareto entries at mu = 1.5 miss by 0.3 to 1.1 % of the mass a bin.
     """
 

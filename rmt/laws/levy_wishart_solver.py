@@ -389,7 +389,7 @@ def _segments(problem: Problem, path: Path, deepest: float) -> tuple[Real, Real]
     """Edges of the segments, and log f at the nodes of each."""
     low, high = path.l[[0, -1]]
     below_edge = path.at.log_f[np.searchsorted(path.l, path.edge) - 1]
-    if path.edge > low and not below_edge > (0.8 if problem.noise else 2) * deepest:
+    if path.edge > low and not below_edge > (0.75 if problem.noise else 2) * deepest:
         low = path.edge  # nothing that a float64 could hold is left below it
     ends = np.unique([low, max(path.edge, low), high])
     first = np.concatenate([_split(*pair, path) for pair in pairwise(ends)])

@@ -113,7 +113,7 @@ def tabulate(edges: Real, log_f: Real, cdf_below: float, sf_above: float, below:
     mass = integral.sum(1)
     cdf = cdf_below + np.append(0.0, np.cumsum(mass))
     sf = sf_above + np.append(np.cumsum(mass[::-1])[::-1], 0.0)
-    middle = int(np.searchsorted(cdf, 0.5))
+    middle = min(int(np.searchsorted(cdf, 0.5)), len(half))
     left, right = cdf[:-1, None] + inside, sf[:-1, None] - inside
     tail = np.log(np.where(np.arange(len(half))[:, None] < middle, left, right)) @ FIT
     log_cdf, log_sf = np.log(cdf), np.log(np.minimum(sf, 1.0))

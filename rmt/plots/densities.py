@@ -110,9 +110,12 @@ def _support(law: Any, low: float, high: float) -> np.ndarray:
     return np.unique(np.concatenate([np.linspace(min([low, *inside]), max([high, *inside]), DRAWN), inside]))
 
 
-def density_of(ax: Axes, law: Any, grid: np.ndarray, top: float) -> float:
-    """The law's density on a grid; returns what the picture must show beside bars as high as `top`: densities may diverge."""
-    pdf = np.asarray(law.pdf(grid), float)
+def density_of(ax: Axes, law: Any, grid: np.ndarray, top: float, of_log: bool = False) -> float:
+    """The law's density on a grid, or that of log x.
+
+    Returns what the picture must show beside bars as high as `top`: densities may diverge.
+    """
+    pdf = np.asarray(law.pdf(grid), float) * (grid if of_log else 1.0)
     curve(ax, grid, np.where(np.isfinite(pdf), pdf, np.nan), "law")
     return max(top, min(float(np.max(pdf, initial=0.0, where=np.isfinite(pdf))), 1.5 * top))
 

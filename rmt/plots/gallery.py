@@ -12,6 +12,7 @@ from rmt.plots.series import curve
 
 _MIDDLE = (0.01, 0.25, 0.5, 0.75, 0.99)  # the density is drawn between the outer two of these quantiles
 _REACH = 4.0  # and no farther from the median than this many distances between the quartiles
+_ORDERS = 10.0
 _POINTS = 60
 
 
@@ -37,17 +38,25 @@ def beside_law(samples: ArrayLike, law: Any, name: str = "", absolute: bool = Fa
 
 @styled
 def middle_density(ax: Axes, samples: ArrayLike, law: Any) -> Axes:
-    """Histogram of the middle of the samples, 98 % of them unless tails are heavy, under the density of the law."""
+    """Histogram of the middle of the samples, 98 % of them unless tails are heavy, under the density of the law.
+
+    Of log x where the quartiles of positive samples are orders apart: on an axis of x most would be in the first bar.
+    """
     x = values_of(samples)
     low, first, median, third, high = np.quantile(x, _MIDDLE)
-    reach = _REACH * (third - first)
-    low, high = max(low, median - reach), min(high, median + reach)
-    inside = x[(x >= low) & (x <= high)]
-    count, edges = np.histogram(inside, bins=int(np.clip(2 * np.cbrt(x.size), 10, 80)))
-    density = count / (x.size * np.diff(edges))
+    of_log = bool(low > 0 and third > _ORDERS * first)
+    if not of_log:
+        reach = _REACH * (third - first)
+        low, high = max(low, median - reach), min(high, median + reach)
+    inside, bins = x[(x >= low) & (x <= high)], int(np.clip(2 * np.cbrt(x.size), 10, 80))
+    spaced = np.geomspace if of_log else np.linspace
+    count, edges = np.histogram(inside, bins=spaced(inside.min(), inside.max(), bins + 1))
+    density = count / (x.size * np.diff(np.log(edges) if of_log else edges))
     bars(ax, density, edges, "samples")
-    top = density_of(ax, law, np.linspace(edges[0], edges[-1], DRAWN), float(density.max()))
-    ax.set(xlabel="x", ylabel="density", ylim=(0, 1.06 * top))
+    top = density_of(ax, law, spaced(edges[0], edges[-1], DRAWN), float(density.max()), of_log)
+    if of_log:
+        log_axes(ax, "x")
+    ax.set(xlabel="x", ylabel="density of log x" if of_log else "density", ylim=(0, 1.06 * top))
     return ax
 
 

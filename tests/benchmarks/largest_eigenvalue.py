@@ -119,7 +119,7 @@ def main() -> None:
         "--trials", nargs="+", type=int, default=[1000], help="matrices a cell: one number, or one a size"
     )
     parser.add_argument("--sizes", nargs="+", default=["600x300", "1000x1000", "400x200"])
-    parser.add_argument("--workers", type=int)
+    parser.add_argument("--workers", type=int, default=1, help="threads")
     parser.add_argument(
         "--store", default="results/largest_eigenvalue.{size}.zarr", help="where finished cells are kept"
     )
@@ -134,7 +134,7 @@ def main() -> None:
         found["worst relative error of lambda_max"][size] = worst_error(N, M)
         grid = {"entries": list(ENTRIES), "mu": MU_AT.get(size, MU), "N": [N], "M": [M]}
         store = options.store.format(size=size)
-        ds = rmt.sweep(measure, grid, key=KEY, n_trials=n_trials, store=store, workers=options.workers)
+        ds = rmt.sweep(measure, grid, key=KEY, n_trials=n_trials, store=store, executor=rmt.Threads(options.workers))
         found["rows"] += summary(ds, N, M)
     options.out.write_text(json.dumps(found, indent=1) + "\n")
     for row in found["rows"]:
