@@ -15,6 +15,7 @@ LAST_ROUND = 100
 """Far more rounds than halving a bracket takes."""
 WIDTH = 16
 """Width, in eps, of the interval in which the last count finds each eigenvalue."""
+_UNROLLED = 2  # pivots to one pass over the points: a tenth to a third faster on CPU; more compiles longer
 
 
 def by_counting(B: Bidiagonal) -> tuple[Float[Array, " M"], Float[Array, " M"]]:
@@ -73,7 +74,7 @@ def _count(a: Float[Array, " M"], b: Float[Array, " M"], x: Float[Array, " n"]) 
         q = _pivot(a[i], s)
         return s * (b[i] / q) - x, count + (q < 0)
 
-    return lax.fori_loop(0, a.size, step, (-x, jnp.zeros(x.shape, jnp.int32)))[1].astype(int)
+    return lax.fori_loop(0, a.size, step, (-x, jnp.zeros(x.shape, jnp.int32)), unroll=_UNROLLED)[1].astype(int)
 
 
 def _count_and_slope(a, b, x):
@@ -87,7 +88,8 @@ def _count_and_slope(a, b, x):
         return s * r - x, ds * (r * (a[i] * inverse)) - 1, slope + ds * inverse, count + (q < 0)
 
     zero = jnp.zeros_like(x)
-    _, _, slope, count = lax.fori_loop(0, a.size, step, (-x, zero - 1, zero, jnp.zeros(x.shape, jnp.int32)))
+    start = (-x, zero - 1, zero, jnp.zeros(x.shape, jnp.int32))
+    _, _, slope, count = lax.fori_loop(0, a.size, step, start, unroll=_UNROLLED)
     return count.astype(int), slope
 
 

@@ -93,18 +93,13 @@ def auto_beside_svd(sizes: tuple[int, ...], repeats: int, budget: float) -> dict
 def bidiagonal_beside_dense(shapes: tuple[tuple[int, int], ...], repeats: int, budget: float) -> dict[str, Any]:
     """A key to a Gaussian spectrum: chi draws and counting, against the matrix and its SVD."""
 
-    def chi(key, degrees):
-        return jnp.sqrt(2 * jax.random.gamma(key, degrees / 2))
-
     @partial(jax.jit, static_argnums=(1, 2))
     def short(key, N, M):
-        degrees = jnp.concatenate([N - jnp.arange(M, dtype=float), M - 1 - jnp.arange(M - 1, dtype=float)])
-        drawn = chi(key, degrees)
-        return rmt.spectrum(rmt.Bidiagonal(drawn[:M], drawn[M:], N))
+        return rmt.Wishart().spectrum(key, (N, M))
 
     @partial(jax.jit, static_argnums=(1, 2, 3))
     def long(key, N, M, method):
-        return rmt.spectrum(jax.random.normal(key, (N, M), float), method)
+        return rmt.spectrum(rmt.Wishart().sample(key, (N, M)), method)
 
     rows, key = [], jax.random.key(0)
     for N, M in shapes:
