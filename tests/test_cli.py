@@ -190,10 +190,11 @@ def test_files_appear_whole(tmp_path):
 
 def test_ctrl_c_ends_at_once_inside_a_cell(tmp_path, experiment):
     file = experiment("slow")
+    begun = tmp_path / "begun"  # touched as the cell is traced, when the main thread has nothing left to do but wait
     endless = "jax.lax.fori_loop(0, 10**12, lambda i, y: jax.numpy.sin(y), jax.random.normal(key, (N,))).mean()"
+    endless = f"(__import__('pathlib').Path({str(begun)!r}).touch(), {endless})[1]"
     text = (tmp_path / "slow.py").read_text().replace("jax.random.normal(key, (N,)).mean()", endless)
     (tmp_path / "slow.py").write_text(text)
-    store = tmp_path / "results" / "slow" / "smoke.zarr"
     process = subprocess.Popen(
         [sys.executable, "-m", "rmt", "run", file, "--size", "smoke", "--out", str(tmp_path / "results")],
         stdout=subprocess.PIPE,
@@ -202,11 +203,11 @@ def test_ctrl_c_ends_at_once_inside_a_cell(tmp_path, experiment):
         env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")},
     )
     deadline = time.monotonic() + 120
-    while not store.exists():
+    while not begun.exists():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    time.sleep(0.5)  # the cells begin right after the store is there
+    time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
