@@ -195,8 +195,12 @@ def test_ctrl_c_ends_at_once_inside_a_cell(tmp_path, experiment):
     endless = f"(__import__('pathlib').Path({str(begun)!r}).touch(), {endless})[1]"
     text = (tmp_path / "slow.py").read_text().replace("jax.random.normal(key, (N,)).mean()", endless)
     (tmp_path / "slow.py").write_text(text)
+    # A shell starts what it runs in the background with Ctrl-C ignored, and the tests may be that.
+    heeding = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from rmt.__main__ import main; main()"
+    )
     process = subprocess.Popen(
-        [sys.executable, "-m", "rmt", "run", file, "--size", "smoke", "--out", str(tmp_path / "results")],
+        [sys.executable, "-c", heeding, "run", file, "--size", "smoke", "--out", str(tmp_path / "results")],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -209,7 +213,10 @@ def test_ctrl_c_ends_at_once_inside_a_cell(tmp_path, experiment):
         time.sleep(0.01)
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    try:
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert err.strip() == "stopped; finished cells are kept, run the same command to continue"
     assert (tmp_path / "cache" / "heavytail-lab").is_dir()

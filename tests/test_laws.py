@@ -12,7 +12,7 @@ from scipy import stats
 
 import rmt
 from rmt.laws import Above, Exponential, ExpTruncatedPowerLaw, FrechetOrder, LogNormal, PowerLaw, Weibull
-from rmt.laws.base import signed_exponential
+from rmt.laws.base import signed_exponential, uniform_log
 from rmt.laws.exp_truncated import log_scaled_integral
 
 
@@ -884,3 +884,12 @@ def test_signed_exponentials_are_exponential_and_their_signs_fair():
     up, down = (np.asarray(size)[np.asarray(sign) == s] for s in (1, -1))
     assert stats.ks_2samp(up, down).pvalue > 1e-3
     assert np.unique(size).size > size.size - 5
+
+
+def test_logarithm_of_uniforms():
+    """What turns them into exponentials, against libm: 5e-16 relative on (0, 1], as near to 1 and to 0 as they come."""
+    x = 2.0 ** -np.random.default_rng(0).uniform(0, 63, 100_000)
+    x = np.concatenate(
+        [x, 1 - 2.0 ** -np.arange(1, 54), 2.0 ** -np.arange(64), [np.sqrt(0.5), np.nextafter(np.sqrt(0.5), 0)]]
+    )
+    np.testing.assert_allclose(jax.jit(uniform_log)(x), np.log(x), rtol=6e-16)

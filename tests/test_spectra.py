@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import rmt
-from rmt.spectra.dense import ABSOLUTE, MARGIN, gram_will_do, predicted_condition
+from rmt.spectra.dense import ABSOLUTE, MARGIN, gram_may_do, gram_will_do, predicted_condition
 
 EPS = np.finfo(float).eps
 DENSE = ("svd", "gram", "auto")
@@ -406,3 +406,14 @@ def test_the_inverse_spectrum_has_inverse_eigenvalues_and_a_bound_that_holds():
     assert np.isinf(rough.error[1])
     with pytest.raises(ValueError, match="all M = 9 eigenvalues, got 2"):
         rmt.Spectrum(jnp.ones(2), 9, M=9).inverse()
+
+
+@pytest.mark.parametrize("entries", [rmt.Gaussian(), rmt.Pareto(1.0), rmt.Pareto(4.0)])
+def test_the_shape_alone_rules_out_only_what_the_matrix_would(entries):
+    """Where the Gram route would be tried, its shape allows it; and large square matrices are refused by shape, for nothing."""
+    assert not gram_may_do(1000, 1000, EPS, 1e-6)
+    assert gram_may_do(2000, 1000, EPS, 1e-6)
+    for N, M in [(40, 40), (60, 40), (44, 40)]:
+        for rtol in 10.0 ** np.arange(-12, 0):
+            W = entries.sample(jax.random.key(N), (N, M))
+            assert gram_may_do(N, M, EPS, rtol) or not gram_will_do(W, rtol)

@@ -9,6 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Float, Key
 
@@ -251,6 +252,9 @@ def _evaluate(law: Law, method: str, x: Array) -> Array:
     return jnp.where(valid, getattr(law, method)(jnp.where(valid, x, 0.5)), jnp.nan)
 
 
+_ROOT_HALF = int(np.sqrt(0.5).view(np.int64))
+
+
 def signed_exponential(key: Array, shape: tuple[int, ...]) -> tuple[Array, Array]:
     """Unit exponential draws and independent fair signs, from one 64-bit word each: half the time of two draws.
 
@@ -259,7 +263,17 @@ def signed_exponential(key: Array, shape: tuple[int, ...]) -> tuple[Array, Array
     """
     words = jax.random.bits(key, shape, jnp.uint64)
     uniform = ((words >> 1) | 1).astype(jnp.int64).astype(float) * 2.0**-63  # as int64, which is faster to convert
-    return -jnp.log(uniform), jnp.where(words & 1 == 0, -1.0, 1.0)
+    return -uniform_log(uniform), jnp.where(words & 1 == 0, -1.0, 1.0)
+
+
+def uniform_log(x: Array) -> Array:
+    """log x of normal float64 x > 0, to 5e-16 relative: on a CPU jnp.log takes one at a time, and this four times less."""
+    bits = lax.bitcast_convert_type(x, jnp.int64)
+    exponent = (bits - _ROOT_HALF) >> 52  # x = 2^exponent m, sqrt(1/2) <= m < sqrt 2
+    m = lax.bitcast_convert_type(bits - (exponent << 52), float)
+    z = (m - 1) / (m + 1)  # log m = 2 artanh z
+    series = jnp.polyval(1.0 / jnp.arange(21, 1, -2), z**2, unroll=10)
+    return exponent.astype(float) * np.log(2) + 2 * z * (1 + z**2 * series)
 
 
 def parameter(value: ArrayLike) -> Array:

@@ -56,7 +56,7 @@ class LevyWishart(Tabulated):
 
     mu: float = eqx.field(static=True)
     Q: float = eqx.field(static=True)
-    scale: Float[Array, ""] = eqx.field(default=1.0, converter=parameter)
+    scale: Float[Array, ""] = eqx.field(converter=parameter)
     noise: float = eqx.field(static=True)
 
     def __init__(self, mu: float, Q: float, scale: float | Array = 1.0, noise: float = 0.0):

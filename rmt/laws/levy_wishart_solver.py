@@ -164,7 +164,8 @@ class Solution(NamedTuple):
 def solve(problem: Problem, l: Real, z: Complex) -> Solution:
     """Newton's method from a guess z = (log x, log v, s log Lambda), each point until its steps no longer shrink."""
     z = z.astype(complex)
-    result = Solution(*(np.full((3, l.size), np.nan, complex) for _ in range(2)), np.full(l.size, np.nan))
+    nothing = np.full((3, l.size), np.nan, complex)
+    result = Solution(nothing, nothing.copy(), np.full(l.size, np.nan))
     accuracy, active = np.full(l.shape, np.inf), np.arange(l.size)
     for _ in range(_STEPS):
         at, step, size = _newton(problem, l[active], z[:, active])

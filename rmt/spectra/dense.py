@@ -42,6 +42,9 @@ def by_gram(W: Float[Array, "N M"]) -> tuple[Float[Array, " M"], Float[Array, " 
 
 def by_cheaper(W: Float[Array, "N M"], rtol: float) -> tuple[Float[Array, " M"], Float[Array, " M"], Array]:
     """The Gram route where its bound holds every relative error to `rtol`, and else the SVD; and the route taken."""
+    N, M = W.shape
+    if not gram_may_do(N, M, float(jnp.finfo(W.dtype).eps), rtol):
+        return *by_svd(W), jnp.asarray(int(Route.SVD))
     zero = jnp.zeros(W.shape[1], W.dtype)
     x, error = lax.cond(gram_will_do(W, rtol), by_gram, lambda _: (zero, zero + 1), W)
     enough = jnp.all(error <= rtol * x)
@@ -52,6 +55,17 @@ def by_cheaper(W: Float[Array, "N M"], rtol: float) -> tuple[Float[Array, " M"],
 def gram_will_do(W: Float[Array, "N M"], rtol: float) -> Bool[Array, ""]:
     """Whether the Gram route should hold every relative error to `rtol`, before any work is done: False if in doubt."""
     return jnp.finfo(W.dtype).eps * (ABSOLUTE * MARGIN * predicted_condition(W) + 4 * math.sqrt(W.shape[0])) <= rtol
+
+
+def gram_may_do(N: int, M: int, eps: float, rtol: float) -> bool:
+    """What the shape alone says of `gram_will_do`: the medians are at most twice the means, so the condition at least this."""
+    least = (math.sqrt(N) + math.sqrt(M)) ** 2 / (2 * _smallest(N, M))
+    return eps * (ABSOLUTE * MARGIN * least + 4 * math.sqrt(N)) <= rtol
+
+
+def _smallest(N: int, M: int) -> float:
+    """About the smallest eigenvalue of W^T W for entries of mean square 1, at its decile where N is M or little more."""
+    return (math.sqrt(N) - math.sqrt(M - 1)) ** 2 * 0.2 ** (2 / (N - M + 1))
 
 
 def predicted_condition(W: Float[Array, "N M"]) -> Float[Array, ""]:
@@ -71,7 +85,7 @@ def predicted_condition(W: Float[Array, "N M"]) -> Float[Array, ""]:
     edge = jnp.mean(squares) * (math.sqrt(N) + math.sqrt(M)) ** 2
     largest = jnp.maximum(edge, jnp.maximum(jnp.max(rows), jnp.max(columns)))
     typical = jnp.minimum(jnp.median(rows) / M, jnp.median(columns) / N)
-    return largest / (typical * (math.sqrt(N) - math.sqrt(M - 1)) ** 2 * 0.2 ** (2 / (N - M + 1)))
+    return largest / (typical * _smallest(N, M))
 
 
 def power_of_two(size: Float[Array, ""]) -> Float[Array, ""]:

@@ -88,9 +88,10 @@ def table(rows: list[dict]) -> str:
             *rows,
             {"N": N, "seconds": last["seconds"] * ratio**3, "bytes": last["bytes"] * ratio**2, "how": "extrapolated"},
         ]
-    lines = ["| N = M | processor time of a trial | memory of a trial | |", "|---|---|---|---|"]
+    lines = ["| N = M | processor time of a trial | of 10^5 trials | memory of a trial | |", "|---|---|---|---|---|"]
     lines += [
-        f"| {row['N']:,} | {clock(row['seconds'])} | {row['bytes'] / GIB:.2g} GiB | {row.get('how', 'measured')} |"
+        f"| {row['N']:,} | {clock(row['seconds'])} | {clock(1e5 * row['seconds'])} | {row['bytes'] / GIB:.2g} GiB "
+        f"| {row.get('how', 'measured')} |"
         for row in rows
     ]
     return "\n".join(lines)
@@ -98,7 +99,7 @@ def table(rows: list[dict]) -> str:
 
 def clock(seconds: float) -> str:
     """Seconds in the unit that reads best."""
-    for unit, size in (("days", 86400), ("h", 3600), ("min", 60)):
+    for unit, size in (("years", 365.25 * 86400), ("days", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.3g} {unit}"
     return f"{seconds:.2g} s"
