@@ -57,9 +57,9 @@ class LargestEigenvalue(Law):
         Student's t at mu = 5, 600 x 300, 0.226 without and 0.036 with it; the signed Pareto law at mu = 6, 400 x 200, 0.121
         and 0.029. It does not reach where kappa is 10 and more below the threshold and outliers crowd at the edge (Student
         at mu = 4, 0.170 and 0.091), and below mu = 4 it gains nothing: there 7 of 9 cells of 600 x 300 hold without it. What
-        is left out: the sums of squares of the one row and column of the
-        large entry vary, and an entry near the threshold moves the edge by a random amount. The formula itself:
-        `tests/test_extremes.py` asserts cdf + sf = 1, the power of the tail to 1e-12, and both limits.
+        is left out: the sums of squares of the one row and column of the large entry vary, and an entry near the threshold
+        moves the edge by a random amount. The formula itself: `tests/test_extremes.py` asserts cdf + sf = 1, the power of
+        the tail to 1e-12, and both limits.
     """
 
     law: Law

@@ -57,6 +57,7 @@ def test_order_padding_and_parts_change_no_draw(spliced, result):
         np.testing.assert_allclose(getattr(traced.refits, name), values[:40], rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_without_calibration_the_first_level_is_the_same(spliced, result):
     plain = rmt.bootstrap(jax.random.key(1), spliced, n_resamples=400, calibrate=False)
     np.testing.assert_array_equal(plain.refits.alpha, result.refits.alpha)

@@ -69,6 +69,7 @@ def test_no_spectrum_has_no_bulk():
     assert float(d.bulk_share) == 0
 
 
+@pytest.mark.slow
 def test_tails_have_a_clear_minimum_and_an_exponential_sometimes_none():
     x = jnp.exp(jax.random.exponential(jax.random.key(3), (50, 200)) / 1.5)
     assert float(jnp.mean(rmt.diagnose(x, mask=jnp.ones(x.shape, bool)).clear)) >= 0.95

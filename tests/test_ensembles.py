@@ -39,6 +39,7 @@ def test_spikes_alone_are_the_singular_values():
     np.testing.assert_allclose(rmt.spectrum(W).eigenvalues[-3:], np.sort(strengths**2), rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_spike_directions_are_uniform():
     """N u_1^2 of a uniform unit vector in N dimensions is a Beta(1/2, (N-1)/2) times N, and its sign is fair."""
     N = 5
@@ -172,6 +173,7 @@ def test_correlation_does_not_see_the_scale_of_a_column_and_survives_huge_entrie
     assert np.isnan(scaled).all()
 
 
+@pytest.mark.slow
 def test_dtype_is_as_asked():
     for ensemble in (
         rmt.IID(rmt.Gaussian()),

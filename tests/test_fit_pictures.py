@@ -163,6 +163,7 @@ def test_no_data_break_the_picture(name):
         assert status.remedy[1:] in words(fig)
 
 
+@pytest.mark.slow
 def test_many_candidates_are_drawn_by_their_outline():
     n = 100_000
     rng = np.random.default_rng(0)

@@ -9,7 +9,10 @@ from scipy import stats
 
 from rmt.laws import FreeLevyWishart, LevyWishart
 
-each_case = pytest.mark.parametrize(("mu", "Q"), [(0.5, 5.0), (1.0, 1.0), (1.5, 2.0), (1.9, 1.2)])
+each_case = pytest.mark.parametrize(
+    ("mu", "Q"),
+    [(1.0, 1.0), (1.5, 2.0), *(pytest.param(*case, marks=pytest.mark.slow) for case in [(0.5, 5.0), (1.9, 1.2)])],
+)
 
 
 def in_digits(mu, Q, x):
@@ -42,6 +45,7 @@ def test_values_solve_the_equation_in_many_digits(mu, Q):
     np.testing.assert_allclose(law.sf(x), sf, rtol=1e-12)
 
 
+@pytest.mark.slow
 @each_case
 def test_density_holds_all_the_mass(mu, Q):
     """By the trapezoidal rule along the curve from the edge to infinity: sf is the integral of pdf, not only a formula."""
@@ -73,6 +77,7 @@ def test_ends(mu, Q):
         np.testing.assert_allclose(law.ppf(1e-12), law.lambda_minus, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_same_tail_as_iid_entries_but_another_bulk():
     free, entries = FreeLevyWishart(1.5, 2.0), LevyWishart(1.5, 2.0)
     far = 1e16

@@ -234,6 +234,7 @@ def _slope(law, l, h=1e-4):
     return float(log_density(law._table, jnp.asarray(l + h)) - log_density(law._table, jnp.asarray(l - h))) / (2 * h)
 
 
+@pytest.mark.slow
 def test_draws_reach_as_deep_as_their_exponentials(monkeypatch):
     """On either side, however small the mass: an exponential of 600 is the tail 1e-261."""
     sizes = jnp.array([600.0, 600.0, 0.3, 0.3]), jnp.array([1.0, -1.0, 1.0, -1.0])
@@ -261,9 +262,10 @@ def deviation(law: rmt.Law, x: np.ndarray) -> np.ndarray:
     return (share.mean(0) - q) / (share.std(0, ddof=1) / np.sqrt(len(x)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kappa", "a", "inverse"),
-    [(2.0, 0.5, False), (0.3, -0.5, True), pytest.param(10.0, 3.0, False, marks=pytest.mark.slow)],
+    [(2.0, 0.5, False), (0.3, -0.5, True), (10.0, 3.0, False)],
 )
 def test_simulated_spectra_follow_the_law(kappa, a, inverse):
     """At the 0.1 % level over 19 quantiles, with errors from 40 matrices; for 1.3 kappa in its place they do not."""
