@@ -15,7 +15,7 @@ LAST_ROUND = 100
 """Far more rounds than halving a bracket takes."""
 WIDTH = 16
 """Width, in eps, of the interval in which the last count finds each eigenvalue."""
-_UNROLLED = 2  # pivots to one pass over the points: a tenth to a third faster on CPU; more compiles longer
+_UNROLLED = 4  # pivots to one pass over the points: a tenth to a third faster on CPU; more compile for long
 
 
 def by_counting(B: Bidiagonal) -> tuple[Float[Array, " M"], Float[Array, " M"]]:
