@@ -130,24 +130,29 @@ def test_what_the_flags_say_is_above_the_panels():
     assert rmt.Status.TIES_AT_XMIN.remedy in words(plots.diagnosis(tied, rmt.diagnose(tied)))
 
 
+def with_one(value: float) -> np.ndarray:
+    """The sample with one of its values replaced: each size is compiled anew."""
+    return np.append(PARETO[1:], value)
+
+
 HARD = {
-    "NaN": np.append(PARETO, np.nan),
-    "only NaN": np.full(30, np.nan),
-    "infinite": np.append(PARETO, np.inf),
+    "NaN": with_one(np.nan),
+    "only NaN": np.full(PARETO.size, np.nan),
+    "infinite": with_one(np.inf),
     "empty": np.zeros(0),
     "one": np.ones(1),
-    "constant": np.ones(50),
-    "zeros": np.zeros(50),
+    "constant": np.ones(PARETO.size),
+    "zeros": np.zeros(PARETO.size),
     "negative": -PARETO,
-    "a zero": np.append(PARETO, 0.0),
+    "a zero": with_one(0.0),
     "five": PARETO[:5],
     "ten": PARETO[:10],
-    "two values": np.append(np.ones(59), 2.0),
-    "near-constant": 1 + 1e-6 * np.random.default_rng(1).random(60),
+    "two values": np.append(np.ones(PARETO.size - 1), 2.0),
+    "near-constant": 1 + 1e-6 * np.random.default_rng(1).random(PARETO.size),
     "1e200": PARETO * 1e200,
     "1e-200": PARETO * 1e-200,
-    "350 decades": np.exp(np.linspace(-400, 400, 300)),
-    "integers": np.random.default_rng(2).integers(1, 6, 60).astype(float),
+    "350 decades": np.exp(np.linspace(-400, 400, PARETO.size)),
+    "integers": np.random.default_rng(2).integers(1, 6, PARETO.size).astype(float),
     "float32": PARETO.astype(np.float32),
 }
 
