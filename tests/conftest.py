@@ -19,6 +19,11 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 ROOT = Path(__file__).parent.parent
 
 
+def slow(*case: object):
+    """A case of a parametrized test that is left to the slow suite."""
+    return pytest.param(*case, marks=pytest.mark.slow)
+
+
 def printed_quickly(*arguments: str) -> str:
     """What a command prints, once it was seen to take few times the processor time that JAX needs to be imported.
 

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import mpmath
 import numpy as np
 import pytest
+from conftest import slow
 from test_tails import BAD
 
 import rmt
@@ -13,7 +14,7 @@ from rmt.tails.alternatives import _relative_variance, root
 
 METHODS = [rmt.ExpTruncated, rmt.LogNormal, rmt.Exponential, rmt.StretchedExponential]
 ALL = [*METHODS, rmt.TruncatedPareto]
-SLOW_METHODS = [pytest.param(rmt.ExpTruncated, marks=pytest.mark.slow), *METHODS[1:]]  # it compiles for long
+SLOW_METHODS = [slow(rmt.ExpTruncated), *METHODS[1:]]  # it compiles for long
 TRUE = {
     rmt.ExpTruncated: laws.ExpTruncatedPowerLaw(1.5, 0.05, 1.0),
     rmt.LogNormal: laws.Above(laws.LogNormal(0.3, 0.8), 1.0),

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, slow
 from scipy import stats
 from test_tails import BAD
 
@@ -171,7 +171,7 @@ REPLAYED = ("power law, alpha = 2.5", "power law, alpha = 1.5", "log-normal, log
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("xmin", ["given", pytest.param("searched", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("xmin", ["given", slow("searched")])
 def test_the_power_table_is_what_its_script_finds(xmin):
     """100 data sets of n = 300, other ones, against the rates of power.json; and no rate is far from the level on power laws."""
     laws = runpy.run_path(str(ROOT / "tests" / "benchmarks" / "power.py"))["LAWS"]

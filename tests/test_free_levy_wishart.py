@@ -5,14 +5,12 @@ import jax.numpy as jnp
 import mpmath
 import numpy as np
 import pytest
+from conftest import slow
 from scipy import stats
 
 from rmt.laws import FreeLevyWishart, LevyWishart
 
-each_case = pytest.mark.parametrize(
-    ("mu", "Q"),
-    [(1.0, 1.0), (1.5, 2.0), *(pytest.param(*case, marks=pytest.mark.slow) for case in [(0.5, 5.0), (1.9, 1.2)])],
-)
+each_case = pytest.mark.parametrize(("mu", "Q"), [(1.0, 1.0), (1.5, 2.0), slow(0.5, 5.0), slow(1.9, 1.2)])
 
 
 def in_digits(mu, Q, x):

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import slow
 
 import rmt
 
@@ -36,10 +37,7 @@ def test_median_counts_the_threshold_as_tempbalance_does(pareto):
     assert (float(fit.xmin), int(fit.n_tail)) == (x[i], n)
 
 
-@pytest.mark.parametrize(
-    ("Q", "alpha"),
-    [(2, 2.71), *(pytest.param(*case, marks=pytest.mark.slow) for case in [(1, 2.12), (5, 3.75), (10, 4.87)])],
-)
+@pytest.mark.parametrize(("Q", "alpha"), [slow(1, 2.12), (2, 2.71), slow(5, 3.75), slow(10, 4.87)])
 def test_on_noise_the_median_rule_reports_the_aspect_ratio(Q, alpha):
     """What a median-threshold estimator says of pure Marchenko-Pastur spectra: the bias that FARMS takes away."""
     M = 200

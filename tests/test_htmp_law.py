@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import mpmath
 import numpy as np
 import pytest
+from conftest import slow
 from mpmath import mpf
 from scipy import stats
 
@@ -17,9 +18,7 @@ from rmt.laws.tabulated import log_density
 
 CASES = [(1.0, 0.0), (2.5, 0.5), (0.01, -0.9), (10.0, 3.0), (50.0, -0.5), (3.0, 20.0), (50.0, 49.5)]
 # Every (kappa, a) compiles anew, so all but one are slow.
-every_case = pytest.mark.parametrize(
-    ("kappa", "a"), [case if case == (2.5, 0.5) else pytest.param(*case, marks=pytest.mark.slow) for case in CASES]
-)
+every_case = pytest.mark.parametrize(("kappa", "a"), [case if case == (2.5, 0.5) else slow(*case) for case in CASES])
 # from both ends; a value of 300 decades is left out where x itself would underflow
 LOG_TAILS = np.log([1e-300, 1e-100, 1e-20, 1e-5, 1e-2, 0.1, 0.3])
 
@@ -84,7 +83,7 @@ def test_values_of_tricomis_function_in_many_digits(kappa, a):
     assert min(logsf) == pytest.approx(-690.8, abs=0.1)
 
 
-@pytest.mark.parametrize(("kappa", "a"), [(1.0, 0.0), pytest.param(2.5, 0.5, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("kappa", "a"), [(1.0, 0.0), slow(2.5, 0.5)])
 def test_cdf_is_the_integral_of_the_density(kappa, a):
     law = HighTemperatureMarchenkoPastur(kappa, a)
     x = np.array([0.3, 2.0, 5.0])
@@ -139,7 +138,7 @@ def test_moments_of_the_inverse_that_diverge():
     assert [float(law.var) for law in infinite] == [np.inf] * 4
 
 
-@pytest.mark.parametrize("a", [-0.5, pytest.param(1.0, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("a", [-0.5, slow(1.0)])
 def test_without_repulsion_it_is_a_gamma_law(a):
     """kappa -> 0, at first order."""
     q = np.linspace(0.02, 0.98, 49)
@@ -151,9 +150,7 @@ def test_without_repulsion_it_is_a_gamma_law(a):
     np.testing.assert_allclose(small / smaller, 1000, rtol=0.01)
 
 
-@pytest.mark.parametrize(
-    "Q", [pytest.param(1.0, marks=pytest.mark.slow), 1.5, pytest.param(2.0, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("Q", [slow(1.0), 1.5, slow(2.0)])
 def test_strong_repulsion_makes_it_marchenko_pastur(Q):
     """x/(Q kappa) for a = (Q - 1) kappa -> inf, with an error of 1/kappa: a quarter of it at Q = 1."""
     q = np.linspace(0.02, 0.98, 49)
@@ -168,7 +165,7 @@ def test_strong_repulsion_makes_it_marchenko_pastur(Q):
     assert 1.9 < far / near < near / nearest < 2.0  # first order, ever more so
 
 
-@pytest.mark.parametrize(("kappa", "a"), [(0.01, 0.5), pytest.param(2.0, -0.5, marks=pytest.mark.slow), (50.0, 3.0)])
+@pytest.mark.parametrize(("kappa", "a"), [(0.01, 0.5), slow(2.0, -0.5), (50.0, 3.0)])
 def test_the_inverse_has_a_power_law_that_kappa_does_not_change(kappa, a):
     law = HighTemperatureMarchenkoPastur(kappa, a, inverse=True, scale=3.0)
     assert law.tail_index == a + 1

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import mpmath
 import numpy as np
 import pytest
+from conftest import slow
 from scipy import stats
 
 import rmt
@@ -335,7 +336,7 @@ SLOW = {name for name in CASES if name.startswith(PREFIXES)}
 
 
 def marked(names) -> list:
-    return [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in names]
+    return [slow(name) if name in SLOW else name for name in names]
 
 
 every_law = pytest.mark.parametrize("name", marked(CASES))

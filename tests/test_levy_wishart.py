@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import mpmath
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, slow
 from scipy import special, stats
 
 import rmt
@@ -198,10 +198,10 @@ def test_law_of_a_matrix():
     [
         (1.5, 1.0, -0.6),
         (1.5, 2.0, 3.0),
-        *(
-            pytest.param(*case, marks=pytest.mark.slow)
-            for case in [(0.5, 1.0, -3e-7), (1.0, 2.0, -0.01), (1.5, 5.0, -0.4), (0.5, 5.0, 0.1)]
-        ),
+        slow(0.5, 1.0, -3e-7),
+        slow(1.0, 2.0, -0.01),
+        slow(1.5, 5.0, -0.4),
+        slow(0.5, 5.0, 0.1),
     ],
 )
 def test_noise_keeps_the_mass_and_the_tail(mu, Q, noise):

@@ -2,7 +2,7 @@
 
 import nbformat
 import pytest
-from conftest import ROOT
+from conftest import ROOT, slow
 from nbclient import NotebookClient
 
 NOTEBOOKS = {"quickstart": "mu/2 + 1 = 1.75", "laws": "Student t, mu = 3: tail index 3, variance 3"}
@@ -11,9 +11,7 @@ NOTEBOOKS = {"quickstart": "mu/2 + 1 = 1.75", "laws": "Student t, mu = 3: tail i
 
 # nbclient's own event-loop plumbing warns on some platforms; the notebook's warnings are its own business.
 @pytest.mark.filterwarnings("default")
-@pytest.mark.parametrize(
-    "name", [name if name != "laws" else pytest.param(name, marks=pytest.mark.slow) for name in NOTEBOOKS]
-)
+@pytest.mark.parametrize("name", [name if name != "laws" else slow(name) for name in NOTEBOOKS])
 def test_notebook_runs(name):
     path = ROOT / "notebooks" / f"{name}.ipynb"
     notebook = nbformat.read(path, as_version=4)

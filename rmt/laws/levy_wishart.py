@@ -43,8 +43,8 @@ class LevyWishart(Tabulated):
     Source: S. Belinschi, A. Dembo, A. Guionnet, Commun. Math. Phys. 289 (2009) 1023, Theorem 1.10, for the law; the form
         here is that of the cavity method: J.-P. Bouchaud, P. Cizeau, Phys. Rev. E 50 (1994) 1810, made for W^T W. Noise
         as in R. B. Dozier, J. W. Silverstein, J. Multivariate Anal. 98 (2007) 678; that a negative one is the first
-        correction in N is derived here, and holds in simulation. The table is solved on the first use of each
-        (mu, Q, noise), in one to a few seconds: `rmt.laws.levy_wishart_solver`.
+        correction in N is derived here, and holds in simulation. The table of each (mu, Q, noise) is solved on first use, with
+        noise already to see that there is a law, in one to a few seconds: `rmt.laws.levy_wishart_solver`.
     Accuracy: pdf and sf to 1e-10 and 1e-11 relative against the same equations in 30 digits (3e-14 found), pdf to 1e-10
         down to cdf = 1e-80, mass 1 to 1e-12 (`tests/test_levy_wishart.py`). The exceptions: below a cdf of about 1e-100, or
         1e-9 with noise, pdf and cdf follow their leading asymptotics; within 1e-8 of a sharp lower edge, relative to it in

@@ -149,6 +149,11 @@ class Problem(NamedTuple):
     Q: float
     noise: float
 
+    @property
+    def deepest(self) -> float:
+        """log f where a path down to small lambda ends."""
+        return _DEEPEST_NOISY if self.noise else _DEEPEST
+
     def __str__(self) -> str:
         return f"LevyWishart(mu={2 * self.s}, Q={self.Q}" + (f", noise={self.noise})" if self.noise else ")")
 
@@ -240,10 +245,10 @@ class Path(NamedTuple):
     edge: float
 
 
-def trace(problem: Problem, high: float, low: float, deepest: float) -> Path:
+def trace(problem: Problem, high: float, low: float) -> Path:
     """The solution followed down from l = high, in steps at which the tangent foretells it to 5 %.
 
-    Down to `low` for Q = 1, and to log f = deepest otherwise. Where the density nearly has a square-root edge, z - z(edge)
+    Down to `low` for Q = 1, and to log f = `problem.deepest` otherwise. Where the density nearly has a square-root edge, z - z(edge)
     is a square root of l - edge: from the point an Im z/(2 Im dz/dl) above the edge the path goes on as far below it.
 
     Raises:
@@ -253,19 +258,20 @@ def trace(problem: Problem, high: float, low: float, deepest: float) -> Path:
     start = log_kappa(s, np.array(high)) + gammaln(s)
     at = solve(problem, np.array([high]), np.array([[start], [start - np.log(Q) + 1j * np.pi * s], [high]]))
     l, step, edge, path = high, 0.05, -np.inf, [(high, at)]
-    while l > low and at.log_f[0] > deepest - max(l, 0.0):
+    while l > low and at.log_f[0] > problem.deepest - max(l, 0.0):
         if not step > 1e-13 * (1 + abs(l)):
             raise ArithmeticError(f"{problem}: solution lost below lambda^(mu/2) = {np.exp(l)}")
         axis, to_edge = _to_edge(s, at)
+        near = at.z - axis
         turning = edge == -np.inf and 0 < to_edge < min(step, 0.05)
         if turning:
             step = 2 * to_edge
-            guess = axis + (at.z - axis).real - (at.z - axis).imag
+            guess = axis + near.real - near.imag
         else:
             guess = at.z - step * at.slope
         ahead = solve(problem, np.array([l - step]), guess)
         surprise = np.abs(ahead.z - guess).max()
-        if turning and surprise < 0.3 * np.abs((at.z - axis).imag).max():
+        if turning and surprise < 0.3 * np.abs(near.imag).max():
             edge, nearer = _approach(problem, l, at)
             path += nearer
         elif turning or not (surprise < 0.05 and abs(ahead.log_f[0] - at.log_f[0]) < 2 * TURN):
@@ -326,9 +332,8 @@ def log_density(problem: Problem, l: Real, path: Path) -> Real:
     """log f at any l on the path."""
     flat = l.ravel()
     parts = [flat[k : k + _BATCH] for k in range(0, flat.size, _BATCH)]
-    return np.concatenate([solve(problem, part, _guess(problem.s, part, path)).log_f for part in parts]).reshape(
-        l.shape
-    )
+    log_f = [solve(problem, part, _guess(problem.s, part, path)).log_f for part in parts]
+    return np.concatenate(log_f).reshape(l.shape)
 
 
 def series_above(s: float, Q: float, terms: int = 8) -> Real:
@@ -369,10 +374,9 @@ def table(mu: float, Q: float, noise: float = 0.0) -> Table:
     if noise:
         high = max(high, s * np.log(1e13 * abs(noise)))  # beyond, the series without noise holds
         low += 2 * s * min(0.0, np.log(abs(noise)))
-    deepest = _DEEPEST_NOISY if noise else _DEEPEST
     with np.errstate(all="ignore"):  # a diverging guess is data: NaN, and a smaller step
-        path = trace(problem, high, low, deepest)
-        edges, log_f = _segments(problem, path, deepest)
+        path = trace(problem, high, low)
+        edges, log_f = _segments(problem, path)
     known = _integrate(s, Q, edges, log_f)
     if not abs(known.gap) < _GAP:
         raise ArithmeticError(f"{problem}: the density has a mass of {1 + known.gap}")
@@ -386,11 +390,11 @@ def _hard_edge(s: float) -> float:
     return log_kappa(s, np.array(0.0)) - np.log(s) + log_w2 / k
 
 
-def _segments(problem: Problem, path: Path, deepest: float) -> tuple[Real, Real]:
+def _segments(problem: Problem, path: Path) -> tuple[Real, Real]:
     """Edges of the segments, and log f at the nodes of each."""
     low, high = path.l[[0, -1]]
     below_edge = path.at.log_f[np.searchsorted(path.l, path.edge) - 1]
-    if path.edge > low and not below_edge > (0.75 if problem.noise else 2) * deepest:
+    if path.edge > low and not below_edge > (0.75 if problem.noise else 2) * problem.deepest:
         low = path.edge  # nothing that a float64 could hold is left below it
     ends = np.unique([low, max(path.edge, low), high])
     first = np.concatenate([_split(*pair, path) for pair in pairwise(ends)])

@@ -12,7 +12,7 @@ from rmt.plots.series import curve
 
 _MIDDLE = (0.01, 0.25, 0.5, 0.75, 0.99)  # the density is drawn between the outer two of these quantiles
 _REACH = 4.0  # and no farther from the median than this many distances between the quartiles
-_ORDERS = 10.0
+_ORDERS = 10.0  # the ratio of positive quartiles above which the density is that of log x
 _POINTS = 60
 
 

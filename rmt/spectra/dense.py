@@ -54,18 +54,24 @@ def by_cheaper(W: Float[Array, "N M"], rtol: float) -> tuple[Float[Array, " M"],
 
 def gram_will_do(W: Float[Array, "N M"], rtol: float) -> Bool[Array, ""]:
     """Whether the Gram route should hold every relative error to `rtol`, before any work is done: False if in doubt."""
-    return jnp.finfo(W.dtype).eps * (ABSOLUTE * MARGIN * predicted_condition(W) + 4 * math.sqrt(W.shape[0])) <= rtol
+    return _predicted_error(predicted_condition(W), W.shape[0], jnp.finfo(W.dtype).eps) <= rtol
 
 
 def gram_may_do(N: int, M: int, eps: float, rtol: float) -> bool:
     """What the shape alone says of `gram_will_do`: the medians are at most twice the means, so the condition at least this."""
-    least = (math.sqrt(N) + math.sqrt(M)) ** 2 / (2 * _smallest(N, M))
-    return eps * (ABSOLUTE * MARGIN * least + 4 * math.sqrt(N)) <= rtol
+    smallest, edge = _ends(N, M)
+    return _predicted_error(edge / (2 * smallest), N, eps) <= rtol
 
 
-def _smallest(N: int, M: int) -> float:
-    """About the smallest eigenvalue of W^T W for entries of mean square 1, at its decile where N is M or little more."""
-    return (math.sqrt(N) - math.sqrt(M - 1)) ** 2 * 0.2 ** (2 / (N - M + 1))
+def _predicted_error(condition, N: int, eps):
+    """Relative, of the smallest eigenvalue by the Gram route."""
+    return eps * (ABSOLUTE * MARGIN * condition + 4 * math.sqrt(N))
+
+
+def _ends(N: int, M: int) -> tuple[float, float]:
+    """About the smallest eigenvalue of W^T W for entries of mean square 1, at its decile where N is M or little more; the edge."""
+    smallest = (math.sqrt(N) - math.sqrt(M - 1)) ** 2 * 0.2 ** (2 / (N - M + 1))
+    return smallest, (math.sqrt(N) + math.sqrt(M)) ** 2
 
 
 def predicted_condition(W: Float[Array, "N M"]) -> Float[Array, ""]:
@@ -82,10 +88,10 @@ def predicted_condition(W: Float[Array, "N M"]) -> Float[Array, ""]:
     N, M = W.shape
     squares = (W / power_of_two(jnp.max(jnp.abs(W)))) ** 2
     rows, columns = jnp.sum(squares, axis=1), jnp.sum(squares, axis=0)
-    edge = jnp.mean(squares) * (math.sqrt(N) + math.sqrt(M)) ** 2
-    largest = jnp.maximum(edge, jnp.maximum(jnp.max(rows), jnp.max(columns)))
+    smallest, edge = _ends(N, M)
+    largest = jnp.maximum(jnp.mean(squares) * edge, jnp.maximum(jnp.max(rows), jnp.max(columns)))
     typical = jnp.minimum(jnp.median(rows) / M, jnp.median(columns) / N)
-    return largest / (typical * _smallest(N, M))
+    return largest / (typical * smallest)
 
 
 def power_of_two(size: Float[Array, ""]) -> Float[Array, ""]:

@@ -50,10 +50,11 @@ def entries(name: str, mu: float, key: jax.Array, shape: tuple[int, int]) -> jax
     """One matrix; squares of "stable" entries by Kanter's formula (Ann. Probab. 3 (1975) 697)."""
     if name == "student t":
         return rmt.IID(rmt.StudentT(mu)).sample(key, shape)
-    if name != "stable":
-        W = rmt.IID(rmt.Pareto(mu)).sample(key, shape)
-        noise = jax.random.normal(jax.random.fold_in(key, 1), shape, float) if name == "smoothed" else 0.0
-        return W + jnp.sqrt(mu / (2 - mu)) * noise
+    if name == "pareto":
+        return rmt.IID(rmt.Pareto(mu)).sample(key, shape)
+    if name == "smoothed":
+        noise = jax.random.normal(jax.random.fold_in(key, 1), shape, float)
+        return entries("pareto", mu, key, shape) + jnp.sqrt(mu / (2 - mu)) * noise
     s = mu / 2
     angle_key, depth_key = jax.random.split(key)
     phi = jnp.pi * jax.random.uniform(angle_key, shape, float)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from peers import interleaved, plain, seconds, write  # first: it sets the number of threads
+from scaling import measure
 
 # isort: split
 import jax
@@ -132,11 +133,7 @@ def share_of_lapack(M: int, trials: int) -> dict[str, Any]:
     """The wall time of a sweep, draws and fits and all, beside that of LAPACK's SVD of as many such matrices."""
     keep_compiled_programs()
 
-    def measure(key, *, mu):
-        s = rmt.spectrum(rmt.IID(rmt.Pareto(mu)).sample(key, (M, M)))
-        return {"alpha": rmt.fit_tail(s).alpha}
-
-    grid = {"mu": [1.0, 1.5]}
+    grid = {"N": [M], "mu": [1.0, 1.5]}
     how = {"key": jax.random.key(0), "block": 1, "executor": rmt.Threads(1), "progress": False}
     matrices = [matrix(f"mu={mu:g}", (M, M), seed) for mu in grid["mu"] for seed in range(trials)]
 
@@ -145,9 +142,7 @@ def share_of_lapack(M: int, trials: int) -> dict[str, Any]:
 
     def lapack() -> None:
         for W in matrices:
-            scipy.linalg.lapack.dgesdd(
-                W.T, compute_uv=0
-            )  # W^T, in the order of LAPACK: nothing is copied but by dgesdd
+            scipy.linalg.lapack.dgesdd(W.T, compute_uv=0)  # in the order of LAPACK, so that nothing else is copied
 
     whole, inner, ratio = paired(sweep, lapack, 1, 0.0)
     rows = [[f"{M} x {M}", len(matrices), whole, inner, 1 / ratio]]

@@ -9,6 +9,7 @@ from pathlib import Path
 import jax
 import pytest
 import torchfiles as tf
+from conftest import slow
 
 from realnets import zoo
 from realnets.layers import Layers
@@ -155,7 +156,7 @@ def real(name: str, downloads: Path, monkeypatch) -> Path:
         pytest.skip(f"no network: {error}")
 
 
-@pytest.mark.parametrize("name", ["g2p", "resemblyzer", pytest.param("minilm", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["g2p", "resemblyzer", slow("minilm")])
 def test_real_networks_hold_what_the_zoo_says(name, downloads, monkeypatch):
     network = zoo.ZOO[name]
     checkpoint = open_checkpoint(real(name, downloads, monkeypatch))

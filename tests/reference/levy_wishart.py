@@ -71,12 +71,7 @@ def rows(mu: float, Q: float, noise: float) -> list[dict]:
                 target = place * mpmath.gamma(1 - s)
                 while at > target:
                     at = max(at / mpf("1.25"), target)
-                    if noise:
-                        y, log_place = mpmath.findroot(residuals, (y, log_place), tol=mpf(10) ** (-2 * DIGITS))
-                        continue
-                    K, log_place = K1 / at, mpmath.log(at) / s
-                    start = (y, y * mpf("1.001"))
-                    y = mpmath.findroot(lambda y, K=K: y - K * g(K / Q * g(y)), start, tol=mpf(10) ** (-2 * DIGITS))
+                    y, log_place = mpmath.findroot(residuals, (y, log_place), tol=mpf(10) ** (-2 * DIGITS))
                 y_r, K, H, h, a, b = terms(y, log_place)
                 lam = at ** (1 / s)
                 F = log_place + g(y, True) + Q * g(y_r, True) - Q * y * y_r / K
