@@ -23,7 +23,7 @@ _UNBLOCKED = 64
 def by_svd(W: Float[Array, "N M"]) -> tuple[Float[Array, " M"], Float[Array, " M"]]:
     """Ascending s^2 for the singular values s of W, and a bound on the error of each."""
     N, M = W.shape
-    if 1.2 * M <= N < 11 / 6 * M:  # from there on LAPACK does it itself
+    if N >= 4 / 3 * M:  # LAPACK's driver does so itself, but from 11/6 on
         W = jnp.linalg.qr(W, mode="r")
     s = jnp.linalg.svd(W, compute_uv=False)[::-1]
     eps = jnp.finfo(s.dtype).eps
