@@ -8,7 +8,7 @@ the number of nodes. F2 is computed a second time from the Airy kernel, and ever
 The sqrt 2 of F4 is in Tracy and Widom's definition and in Bornemann's tables, and left out by other authors; the table
 here holds the right-hand side, as a function of s = scale times the argument of F.
 
-    python tests/reference/tracy_widom.py         # ten minutes on one core with gmpy2 installed, half an hour without
+    python tests/reference/tracy_widom.py         # a quarter of an hour on one core
 
 writes `rmt/laws/tracy_widom.json` (Chebyshev coefficients of log F and log(1 - F), the tail series, and moments) and
 `tests/reference/tracy_widom.json` (values off the Chebyshev nodes, for the tests).
