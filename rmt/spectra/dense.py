@@ -1,6 +1,8 @@
 """All eigenvalues of W^T W: by the singular values of W, by the Gram matrix, or by whichever is enough."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -48,7 +50,8 @@ def by_cheaper(W: Float[Array, "N M"], rtol: float) -> tuple[Float[Array, " M"],
     zero = jnp.zeros(W.shape[1], W.dtype)
     x, error = lax.cond(gram_will_do(W, rtol), by_gram, lambda _: (zero, zero + 1), W)
     enough = jnp.all(error <= rtol * x)
-    x, error = lax.cond(enough, lambda W: (x, error), by_svd, W)
+    # Without the barrier XLA transposes W for LAPACK's SVD before it is known whether there will be one.
+    x, error = lax.cond(enough, lambda W: (x, error), by_svd, lax.optimization_barrier(W))
     return x, error, jnp.where(enough, int(Route.GRAM), int(Route.SVD))
 
 
@@ -86,10 +89,11 @@ def predicted_condition(W: Float[Array, "N M"]) -> Float[Array, ""]:
         mu >= 1.25 and N >= 1.5 M; too small, by up to 10^4, where it is above 10^9 anyway (`tests/test_spectra.py`).
     """
     N, M = W.shape
-    squares = (W / power_of_two(jnp.max(jnp.abs(W)))) ** 2
-    rows, columns = jnp.sum(squares, axis=1), jnp.sum(squares, axis=0)
+    scale = power_of_two(jnp.max(jnp.abs(W)))
+    rows = jnp.sum((W / scale) ** 2, axis=1)
+    columns = _fold_rows(W, lambda sums, rows: sums + jnp.sum((rows / scale) ** 2, axis=0), jnp.zeros(M, W.dtype))
     smallest, edge = _ends(N, M)
-    largest = jnp.maximum(jnp.mean(squares) * edge, jnp.maximum(jnp.max(rows), jnp.max(columns)))
+    largest = jnp.maximum(jnp.mean(columns) / N * edge, jnp.maximum(jnp.max(rows), jnp.max(columns)))
     typical = jnp.minimum(jnp.median(rows) / M, jnp.median(columns) / N)
     return largest / (typical * smallest)
 
@@ -113,23 +117,28 @@ def _gram_lapack(W: Float[Array, "N M"], scale: Float[Array, ""]) -> Float[Array
 def _gram_blocked(W: Float[Array, "N M"], scale: Float[Array, ""]) -> Float[Array, "M M"]:
     """W^T W / scale^2 on and above the diagonal, zero far below it.
 
-    No product of blocks is made twice, which is 5/8 of the work. A few rows at a time are scaled and transposed: on a CPU
-    XLA multiplies fastest what lies row beside row, and memory beyond the result is that of a few rows.
+    No product of blocks is made twice, which is 5/8 of the work. On a CPU XLA multiplies fastest what lies row beside row:
+    so the left factor is transposed first.
     """
-    N, M = W.shape
+    M = W.shape[1]
     ends = [M * i // _BLOCKS for i in range(1, _BLOCKS + 1)] if M >= _UNBLOCKED else [M]
     spans = list(zip([0, *ends], ends, strict=False))
 
-    def add(rows: Array, blocks: list[Array]) -> list[Array]:
+    def add(blocks: list[Array], rows: Array) -> list[Array]:
         rows = rows / scale
         columns = lax.optimization_barrier(rows.T)
         return [G + columns[:end] @ rows[:, start:end] for G, (start, end) in zip(blocks, spans, strict=True)]
 
-    size = min(N, _ROWS)
-    blocks = [jnp.zeros((end, end - start), W.dtype) for start, end in spans]
-    blocks = lax.fori_loop(0, N // size, lambda i, G: add(lax.dynamic_slice_in_dim(W, i * size, size), G), blocks)
-    blocks = add(W[N - N % size :], blocks)
+    blocks = _fold_rows(W, add, [jnp.zeros((end, end - start), W.dtype) for start, end in spans])
     return jnp.concatenate([jnp.pad(G, ((0, M - len(G)), (0, 0))) for G in blocks], axis=1)
+
+
+def _fold_rows(W: Float[Array, "N M"], add: Callable[[Any, Array], Any], total: Any) -> Any:
+    """add(... add(add(total, first rows), next rows) ..., last rows): no copy of all of W is made on the way."""
+    N = len(W)
+    size = min(N, _ROWS)
+    total = lax.fori_loop(0, N // size, lambda i, total: add(total, lax.dynamic_slice_in_dim(W, i * size, size)), total)
+    return add(total, W[N - N % size :]) if N % size else total
 
 
 def eigenvalues_lapack(G: Float[Array, "M M"]) -> Float[Array, " M"]:
