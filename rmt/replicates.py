@@ -31,7 +31,7 @@ class MatrixBootstrap(eqx.Module):
         """1 + (alpha - 1) e^(-+c), with c the `level` quantile of |ln((alpha* - 1)/(median alpha* - 1))| over replicates.
 
         It is an interval for what the estimator gives, in the median, on matrices of this shape from the ensemble. That is
-        not mu/2 + 1, which the estimator itself can miss by a factor (`experiments/04_alpha_mu.py`).
+        not mu/2 + 1, which the estimator itself can miss by a factor (`experiments/05_alpha_mu.py`).
 
         Accuracy: coverage of the 95 % interval, of the median alpha, for 200 matrices a row of 200 x 100 with 100 replicates each,
             in percent with a standard error of 1 to 3; beside it the two intervals that take eigenvalues for independent data

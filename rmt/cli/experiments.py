@@ -68,7 +68,7 @@ def run(
 
     Examples:
 
-      rmt run experiments/04_alpha_mu.py --size smoke
+      rmt run experiments/05_alpha_mu.py --size smoke
       rmt run experiments --out results/seed1 --seed 1
       rmt run experiments --size paper --workers 32
       rmt run experiments --size paper --shard $SLURM_ARRAY_TASK_ID/32

@@ -1,4 +1,4 @@
-"""Claim 4: the fitted alpha of a Pareto-mu matrix is mu / 2 + 1 - for which entries, and at which sizes?"""
+"""Claim 5: the fitted alpha of a Pareto-mu matrix is mu / 2 + 1 - for which entries, and at which sizes?"""
 
 import numpy as np
 

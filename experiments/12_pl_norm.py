@@ -1,4 +1,4 @@
-"""Claim 6: the PL-Norm relation, alpha log lambda_max ~ log ||W||_F^2, against mu, N and the scale of W."""
+"""Claim 12: the PL-Norm relation, alpha log lambda_max ~ log ||W||_F^2, against mu, N and the scale of W."""
 
 import jax.numpy as jnp
 import numpy as np

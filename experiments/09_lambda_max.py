@@ -1,4 +1,4 @@
-"""Claim 5: the largest eigenvalue of a Pareto-mu matrix grows as N^(4/mu - 1), and what happens above mu = 4."""
+"""Claim 9: the largest eigenvalue of a Pareto-mu matrix grows as N^(4/mu - 1), and what happens above mu = 4."""
 
 import jax.numpy as jnp
 import numpy as np
