@@ -61,7 +61,9 @@ def of_one_size(ds):
     mu, R = part.mu.values, part.log_frobenius.values / part.log_lambda_max.values
     error = inference.median_interval(R / published(mu)[:, None] - 1, comparisons=len(mu))
     i, worst = inference.worst(error, CLAIMED)
-    sentence = f"The median R at N = {int(ds.N[-1])} is {100 * worst.value:+.1f} % off at mu = {mu[i]:g}, the worst of {len(mu)} values."
+    sentence = (
+        f"Median R at N = {int(ds.N[-1])} is {100 * worst.value:+.1f} % off at mu = {mu[i]:g}, the worst of {len(mu)}."
+    )
     statement = "R of single matrices is mu/2 + 1"
     return rmt.Verdict.judge(statement, worst.value, worst.interval, CLAIMED, worst.n, sentence)
 
@@ -101,10 +103,10 @@ def _size(N, mu, n_trials):
 claim = rmt.Claim(
     name="log-rank-limit",
     title="R = log ||W||_F^2 / log lambda_max tends to mu/2 + 1 below mu = 2",
-    quote="For very heavy tails the stable rank in log units is alpha = mu/2 + 1: derived for mu -> 0, where one entry makes both norms.",
+    quote="For very heavy tails the stable rank in log units is alpha = mu/2 + 1; derived for mu -> 0, where one entry makes all.",
     source="Martin & Mahoney, SDM 2020 (arXiv:1901.08278), section 3 and its appendices",
-    criterion="Supported if lim R, the ratio of the exponents of N in ||W||_F^2 and in lambda_max, is within 5 % of mu/2 + 1 at every mu "
-    "(simultaneous 95 % bootstrap intervals), contradicted if at some mu it is certainly not; the same for the median R of "
+    criterion="Supported if lim R, the ratio of the exponents of N in ||W||_F^2 and in lambda_max, is within 5 % of mu/2 + 1 at every "
+    "mu (simultaneous 95 % bootstrap intervals), contradicted if at some mu it is certainly not; the same for the median R of "
     "matrices of the largest N. Ours: within 2 % of 4/(4 - mu).",
     sizes={
         "smoke": _size((30, 60, 120), MU[1::2], 40),
