@@ -115,6 +115,6 @@ claim = rmt.Claim(
     measure=measure,
     check=check,
     figure=figure,
-    caption="Left: how far the two sides of the relation are apart for c W, in decades; they move by 2 alpha log c and 2 log c. Right: share "
-    "of pairs of matrices with unlike mu that both sides put into the same order.",
+    caption="Left: how far apart the two sides of the relation are for c W, in decades; they move by 2 alpha log c and 2 log c. "
+    "Right: share of pairs of matrices with unlike mu that both sides put into the same order.",
 )

@@ -24,7 +24,7 @@ def test_the_verdict_table_is_that_of_the_records(records):
 def test_the_records_are_of_the_experiments_as_they_stand(records):
     """A criterion may not change under a verdict: a record is stale if its claim says something else now."""
     claims = {claim.name: claim for claim in load_claims([ROOT / "experiments"]).values()}
-    assert set(claims) == {record["claim"] for record in records}
+    assert {record["claim"] for record in records} <= set(claims)
     for record in records:
         claim = claims[record["claim"]]
         assert record["size"] == "paper"
