@@ -85,7 +85,7 @@ def figure(ds):
         sides = at(ds, "alpha_hat", ZERO_MEAN)[i] - at(ds, "log_frobenius", ZERO_MEAN)[i]
         plots.points(left, SCALES, inference.mean_interval(sides, axis=0), f"mu = {m:g}", series)
     plots.published(left, SCALES, np.zeros(len(SCALES)), "the relation")
-    left.set(xlabel="scale c", ylabel="alpha log lambda_max - log ||W||_F^2")
+    left.set(xlabel="scale c", ylabel="left side - right side, decades")
     for entries in (ZERO_MEAN, AS_PUBLISHED):
         plots.points(right, SCALES, concordance(ds, entries), entries)
     right.set(xlabel="scale c", ylabel="pairs in one order", ylim=(0, 1.05))
