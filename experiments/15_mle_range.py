@@ -106,11 +106,11 @@ def figure(ds):
             plots.points(ax, alpha, ds.alpha_fit.sel(law=law, n=n).transpose("alpha", "trial"), f"n = {n}")
         plots.curve(ax, alpha, alpha, "true alpha")
         ax.axvspan(2, 4, color=plots.GREY, alpha=0.12, linewidth=0, label="(2, 4)")
-        ax.set(xlabel="true alpha", ylabel="mean fitted alpha", ylim=(1, 8))
+        ax.set(xlabel="true alpha", ylabel="mean fitted alpha", ylim=(1, 7))
     for series, law in enumerate(LAWS):
         plots.points(spread, *spreads(ds, law, REFERENCE_N, None, None), law, series)
         kept = (ds.n_tail / ds.n).sel(law=law, n=REFERENCE_N).transpose("alpha", "trial")
-        plots.points(share, alpha, inference.median_interval(kept.values), law, series)
+        plots.points(share, alpha, inference.median_interval(kept.values, comparisons=len(alpha)), law, series)
     plots.band(spread, *SPREAD)
     spread.set(xlabel="true alpha", ylabel="ratio", ylim=(0, None))
     share.set(xlabel="true alpha", ylabel=f"median n_tail/n, n = {REFERENCE_N}", ylim=(0, 1))
@@ -135,7 +135,7 @@ claim = rmt.Claim(
     "outside of the range. Earlier mean fits: within 5 %. Spread: within 10 % of (alpha - 1)/sqrt(n_tail) on (2, 4), n = 1000.",
     sizes={
         "smoke": _size((200, 1000), 40),
-        "default": _size((200, 1000, 5000), 150),
+        "default": _size((200, 1000, 5000), 400),
         "paper": _size((200, 1000, 5000), 1000),
     },
     measure=measure,
