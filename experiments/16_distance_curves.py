@@ -12,17 +12,17 @@ ERRORS = (0.0, 0.2)  # share of wrong answers that is still telling kinds apart
 APART = (0.8, 1.0)  # chance that the deeper of two minima belongs to the good power law
 START = (0.8, 1.25)
 GOOD, UNDEVELOPED, TRUNCATED = KINDS = ("good", "undeveloped", "truncated")
-REACH = 10.0  # xmax/xmin of a truncated tail: one decade
+CUT = 0.03  # share of a tail that its truncation removes: at alpha = 2.5, one decade is left
 LEVEL = 0.1
 GRID = np.geomspace(0.01, 0.999, 60)  # n_tail/n at which curves are kept
 
 
 def draw(key, kind, n, alpha):
-    """Good: flat on [0, 1] and x^-alpha above, a continuous density. Truncated: the same up to REACH. Undeveloped: Lomax."""
+    """Good: flat on [0, 1] and x^-alpha above, a continuous density. Truncated: its top cut off. Undeveloped: Lomax."""
     if kind == UNDEVELOPED:
         return rmt.Lomax(alpha - 1).sample(key, (n,))
     which, body, tail = jax.random.split(key, 3)
-    law = PowerLaw(alpha, 1.0, jnp.inf if kind == GOOD else REACH)
+    law = PowerLaw(alpha, 1.0, jnp.inf if kind == GOOD else CUT ** (-1 / (alpha - 1)))
     in_tail = jax.random.uniform(which, (n,)) < 1 / (1 + law.pdf(1.0))
     return jnp.where(in_tail, law.sample(tail, (n,)), jax.random.uniform(body, (n,)))
 
@@ -113,31 +113,28 @@ def check(ds):
 
 
 def figure(ds):
-    fig, axes = plots.figure(2, 2, titles=[f"D(xmin), alpha = {ds.alpha.values[0]:g}, n = {n}" for n in ds.n.values])
+    first, largest = f"alpha = {ds.alpha.values[0]:g}", f"n = {ds.n.values[-1]}"
+    curves = [f"D(xmin), {first}, n = {n}" for n in ds.n.values[[0, -1]]]
+    titles = (*curves, f"what tails are called, {first}, {largest}", f"depth of the minimum, {first}, {largest}")
+    fig, axes = plots.figure(2, 2, titles=titles)
     for ax, n in zip(axes[0], ds.n.values[[0, -1]], strict=True):
-        part = ds.isel(alpha=0).sel(n=n)
+        part = ds.curve.isel(alpha=0).sel(n=n)
         for series, kind in enumerate(KINDS):
-            mean = part.curve.sel(kind=kind).mean("trial").values
-            one = part.curve.sel(kind=kind).isel(trial=0).values
-            plots.curve(ax, GRID, mean, f"{kind}, mean", series)
-            ax.plot(GRID, one, color=plots.COLOURS[series], linewidth=0.8, alpha=0.6)
+            plots.curve(ax, GRID, part.sel(kind=kind).mean("trial"), f"{kind}, mean", series)
+            ax.plot(GRID, part.sel(kind=kind, trial=0), color=plots.COLOURS[series], linewidth=0.8, alpha=0.6)
         plots.log_axes(ax).set(xlabel="n_tail/n, the share of values above xmin", ylabel="D(xmin)")
         ax.invert_xaxis()
-    shares, fits = axes[1]
-    last = ds.isel(n=-1)
-    shares.set_title(f"what tails are called, n = {ds.n.values[-1]}, alpha = {ds.alpha.values[0]:g}")
-    answers, at = called(last).isel(alpha=0), np.arange(len(KINDS))
+    shares, depths = axes[1]
+    last = ds.isel(n=-1, alpha=0)
+    answers, at = called(last), np.arange(len(KINDS))
     for series, answer in enumerate(KINDS):
         rows = [(answers.sel(kind=kind) == answer).values for kind in KINDS]
         found = [inference.proportion_interval(int(row.sum()), row.size, comparisons=9) for row in rows]
         plots.points(shares, at + 0.15 * (series - 1), inference.stack(found), f"called {answer}", series)
+        plots.ecdf(depths, last.depth.sel(kind=answer).values, label=answer, series=series)
     shares.set_xticks(at, KINDS)
-    shares.set(ylabel="share of trials", ylim=(-0.02, 1.02))
-    fits.set_title(f"fitted alpha, n = {ds.n.values[-1]}")
-    for series, kind in enumerate(KINDS):
-        plots.points(fits, ds.alpha.values, last.alpha_fit.sel(kind=kind).transpose("alpha", "trial"), kind, series)
-    plots.curve(fits, ds.alpha.values, ds.alpha.values, "true alpha")
-    fits.set(xlabel="true alpha", ylabel="mean fitted alpha")
+    shares.set(xlabel="what they are", ylabel="share of trials", ylim=(-0.02, 1.02))
+    depths.set(xlabel="ln(median D / lowest D)")
     for ax in axes.flat:
         plots.legend(ax)
     return fig
@@ -158,11 +155,11 @@ claim = rmt.Claim(
     "contradicted if at one of them it is certainly wrong more often (simultaneous 95 % intervals). Without a threshold: a good "
     "tail's minimum is the deeper of two with chance 0.8 at least. Likelihood: truncation called at p <= 0.1, the same 20 %. "
     "Control: the median xmin of good tails within [0.8, 1.25] times the true one.",
-    sizes={"smoke": _size((300, 1000), 20), "default": _size((300, 3000), 200), "paper": _size((300, 3000), 1000)},
+    sizes={"smoke": _size((1000,), 20), "default": _size((300, 3000), 200), "paper": _size((300, 3000), 1000)},
     measure=measure,
     check=check,
     figure=figure,
     caption="Top: D against the share of values above xmin, the mean (thick) and one sample (thin), for a power law over a flat body, "
-    "the Lomax law, which bends into a power law late, and a power law that ends after one decade. Below: what shape and likelihood "
-    "together call them (simultaneous 95 % intervals), and the fitted alpha.",
+    "the Lomax law, which bends into a power law late, and a power law whose highest 3 % are cut off. Below: what shape and likelihood "
+    "together call them (simultaneous 95 % intervals), and the distribution of the depth of the minimum.",
 )
