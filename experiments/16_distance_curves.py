@@ -8,8 +8,8 @@ import rmt
 from rmt import inference, plots
 from rmt.laws import PowerLaw
 
-ERRORS = (0.0, 0.2)  # share of wrong answers that is still telling kinds apart
-APART = (0.8, 1.0)  # chance that the deeper of two minima belongs to the good power law
+ERRORS = (-np.inf, 0.2)  # share of wrong answers that is still telling kinds apart
+APART = (0.8, np.inf)  # chance that the deeper of two minima belongs to the good power law
 START = (0.8, 1.25)
 GOOD, UNDEVELOPED, TRUNCATED = KINDS = ("good", "undeveloped", "truncated")
 CUT = 0.03  # share of a tail that its truncation removes: at alpha = 2.5, one decade is left
@@ -73,7 +73,7 @@ def apart_by_depth(ds):
         found.append(inference.bootstrap_interval(deeper, *samples, comparisons=len(pairs)))
     i, worst = inference.worst(inference.stack(found), APART)
     sentence = (
-        f"Of a good and a {pairs[i][0]} tail with alpha = {pairs[i][1]:g} the good one has the deeper minimum with chance "
+        f"Alpha = {pairs[i][1]:g}: a good tail's minimum is deeper than that of one that is {pairs[i][0]} with chance "
         f"{worst.value:.2f}, where 0.5 is a coin; the worst of {len(pairs)} pairs."
     )
     statement = "Without a threshold: the minimum of D is deeper for a good tail than for the others"
