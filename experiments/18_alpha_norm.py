@@ -139,9 +139,10 @@ claim = rmt.Claim(
     quote="AlphaHat = alpha log10 lambda_max stands in for the log alpha-norm, log10 Tr X^alpha: a few "
     "largest eigenvalues make its sum.",
     source="Martin & Mahoney, arXiv:2106.00734, where both are metrics, in our words; their gap is in [0, log10 M] for any X",
-    criterion="Supported if at the largest M the mean gap is at most a fifth of the standard deviation that AlphaHat has between draws, "
-    "at every mu and for both entry laws; contradicted if it is certainly more at one of them (simultaneous 95 % intervals). "
-    "Same order: Spearman's correlation of at least 0.9 at every mu. Place: a mean gap of at most a tenth of log10 M. Identity: in every trial.",
+    criterion="Supported if at the largest M the mean gap is at most a fifth of the standard deviation that AlphaHat has between "
+    "draws, at every mu and for both entry laws; contradicted if it is certainly more at one of them (simultaneous 95 % intervals). "
+    "Same order: Spearman's correlation of at least 0.9 at every mu. Place: a mean gap of at most a tenth of log10 M. "
+    "Identity: in every trial.",
     sizes={
         "smoke": _size((30, 100), (0.75, 1.5, 2.5, 3.5), 20),
         "default": _size((50, 100, 250), (0.75, 1.0, 1.5, 1.75, 2.25, 2.5, 3.0, 3.5), 100),
