@@ -113,7 +113,7 @@ def figure(ds):
             part = last.sel(entries=law, mu=mu)
             look = {"color": plots.COLOURS[series % 5], "marker": plots.MARKERS[series], "linestyle": "none"}
             ax.plot(part.alpha.values, part[reading].values, **look, markersize=3, alpha=0.7, label=f"mu = {mu:g}")
-        ax.set(xlabel="fitted alpha", ylabel="log10 lambda_max", xlim=(1, 12))
+        ax.set(xlabel="fitted alpha", ylabel="log10 lambda_max", xlim=(1, 12 if law == LAWS[0] else 5))
     for law in LAWS:
         plots.points(inside, *correlations_within(last, law), law)
     inside.axhline(0, color=plots.GREY, linewidth=1)
