@@ -102,7 +102,12 @@ def check(ds):
 def figure(ds):
     every = in_units(ds, SCALED)
     last, M = every.isel(M=-1), ds.M.values
-    titles = (f"{LAWS[0]}, M = {M[-1]}", "place of the gap", f"{LAWS[0]}, gap against M", "gap over spread of AlphaHat")
+    titles = (
+        f"{LAWS[0]}, M = {M[-1]}",
+        f"place of the gap, M = {M[-1]}",
+        f"{LAWS[0]}, gap against M",
+        f"gap over spread between draws, M = {M[-1]}",
+    )
     fig, [[scatter, where], [size, spread]] = plots.figure(2, 2, titles=titles)
     mu, shown = ds.mu.values, ds.mu.values[:: max(1, ds.mu.size // 4)]
     for series, m in enumerate(shown):
@@ -115,7 +120,7 @@ def figure(ds):
         [np.nanmin(last.alpha_hat.sel(entries=LAWS[0])), np.nanmax(last.log_alpha_norm.sel(entries=LAWS[0]))]
     )
     plots.curve(scatter, ends, ends, "equal")
-    scatter.set(xlabel="AlphaHat", ylabel="log10 Tr X^alpha, X = W^T W/N")
+    scatter.set(xlabel="AlphaHat", ylabel="log10 Tr X^alpha")
     plots.curve(size, M, np.log10(M), "log10 M")
     plots.ticks_at(plots.log_axes(size, "x"), M).set(xlabel="M", ylabel="mean gap", ylim=(0, None))
     for law in LAWS:
@@ -123,9 +128,9 @@ def figure(ds):
         for units in UNITS:
             part = in_units(ds, units).isel(M=-1).sel(entries=law)
             found = inference.stack([gap_in_spreads(part.sel(mu=m), 2 * mu.size) for m in mu])
-            plots.points(spread, mu, found, f"{law}, {units}")
-    where.set(xlabel="mu", ylabel=f"mean gap/log10 M, M = {M[-1]}", ylim=(0, 1))
-    plots.log_axes(spread, "y").set(xlabel="mu", ylabel="mean gap/spread between draws")
+            plots.points(spread, mu, found, f"{law}, {units[4:]}")
+    where.set(xlabel="mu", ylabel="mean gap/log10 M", ylim=(0, 0.5))
+    plots.log_axes(spread, "y").set(xlabel="mu", ylabel="mean gap/spread")
     plots.band(where, 0, LOWEST[1])
     plots.band(spread, 1e-3, SMALL[1])
     for ax in (scatter, where, size, spread):
@@ -149,7 +154,7 @@ claim = rmt.Claim(
     "Identity: in every trial.",
     sizes={
         "smoke": _size((30, 100), (0.75, 1.5, 2.5, 3.5), 20),
-        "default": _size((50, 200), (0.75, 1.0, 1.5, 1.75, 2.25, 2.5, 3.0, 3.5), 200),
+        "default": _size((50, 100, 200), (0.75, 1.0, 1.5, 1.75, 2.25, 2.5, 3.0, 3.5), 200),
         "paper": _size((50, 150, 500), (0.75, 1.0, 1.5, 1.75, 2.25, 2.5, 3.0, 3.5), 300),
     },
     measure=measure,
