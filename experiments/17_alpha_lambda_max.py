@@ -146,5 +146,6 @@ claim = rmt.Claim(
     check=check,
     figure=figure,
     caption="log10 lambda_max against the fitted alpha, one dot a matrix (alpha up to 12), for both entry laws as drawn and for "
-    "matrices multiplied by a random c; and Spearman's correlation of the two over draws at the same mu (simultaneous 95 % bootstrap intervals).",
+    "matrices multiplied by a random c; and Spearman's correlation of the two over draws "
+    "at the same mu (simultaneous 95 % bootstrap intervals).",
 )
