@@ -14,6 +14,7 @@ from rmt.inference import (
     mean_interval,
     median_interval,
     proportion_interval,
+    ratio_interval,
     stack,
     worst,
 )
@@ -180,6 +181,25 @@ def test_proportion_of_nothing_says_nothing():
     assert est.interval == (0.0, 1.0)
 
 
+@pytest.mark.parametrize(("mean_a", "mean_b"), [(3.0, 6.0), (8.0, 1.0)])
+def test_ratio_intervals_cover(mean_a, mean_b):
+    k, truth = range(30), mean_a / mean_b
+    covered = 0.0
+    for a in k:
+        for b in k:
+            low, high = ratio_interval(a, b).interval
+            if low <= truth <= high:
+                covered += stats.poisson.pmf(a, mean_a) * stats.poisson.pmf(b, mean_b)
+    assert covered >= 0.95  # an exact sum up to counts that never come
+
+
+def test_ratios_of_nothing():
+    assert ratio_interval(0, 0).interval == (0.0, math.inf)
+    assert math.isnan(ratio_interval(0, 0).value)
+    assert ratio_interval(5, 0).value == ratio_interval(5, 0).high == math.inf
+    assert ratio_interval(0, 5).value == ratio_interval(0, 5).low == 0
+
+
 def family(*intervals) -> Estimate:
     return stack([Estimate(0.5, low, high, 9) for low, high in intervals])
 
@@ -217,6 +237,7 @@ def test_map_carries_the_interval_along():
         (lambda: bootstrap_interval(np.mean), "needs 1-D samples"),
         (lambda: bootstrap_interval(np.mean, [1.0], [1.0, 2.0], paired=True), "of one length"),
         (lambda: proportion_interval(3, 2), "got 3 of 2"),
+        (lambda: ratio_interval(3, -1), "got 3 and -1"),
     ],
 )
 def test_wrong_calls_say_what_was_got(call, message):
