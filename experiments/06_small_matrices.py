@@ -140,7 +140,7 @@ claim = rmt.Claim(
     "log M is below 0 in each case. One matrix is enough if at least 90 % of alphas are within 10 % in every case.",
     sizes={
         "smoke": _size((50, 100), (0.5, 1.1, 1.9), 10),
-        "default": _size((50, 100, 200), _EVERY, 30),
+        "default": _size((50, 100, 200), _EVERY, 80),
         "paper": _size((50, 100, 200, 500), _EVERY, 100),
     },
     measure=measure,

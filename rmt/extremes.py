@@ -208,6 +208,26 @@ def expected_outliers_limit(law: Law, N: int, M: int) -> Float[Array, ""]:
     return law.tail_constant * (N * M) ** (1 - mu / 4) * law.var ** (-mu / 2)
 
 
+def outliers_beyond(law: Law, N: int, M: int, x: ArrayLike) -> Float[Array, "*batch"]:
+    """N M P(|w| > sqrt(N g^-1(x))): the expected number of outliers beyond x; `expected_outliers` at and below lambda_plus.
+
+    g is `rmt.spikes.outlier_map`; for the Pareto law it grows as (N M)^(1 - mu/4) at every x, as a share of M it falls.
+
+    Args:
+        law: the law of the entries: mean 0 and finite variance.
+        N: rows of W.
+        M: columns of W, 2 <= M <= N.
+        x: eigenvalue of X = W^T W / N.
+
+    Raises:
+        ValueError: as `LargestEigenvalue`.
+
+    Source: as `LargestEigenvalue`, without its corrections.
+    """
+    check_entries("outliers_beyond", law, N, M)
+    return N * M * law.abs_sf(jnp.sqrt(N * spikes.outlier_inverse(x, N / M, jnp.sqrt(law.var))))
+
+
 def edge_shift(kurtosis: ArrayLike, N: int, M: int) -> Float[Array, "*batch"]:
     """kappa/sqrt(N M): by which factor, less 1, the edge lambda_plus of the bulk moves.
 

@@ -294,29 +294,32 @@ def proportion_interval(
     return Estimate(successes / n, float(low), float(high), int(n))
 
 
-def ratio_interval(a: int, b: int, level: float = 0.95, comparisons: int = 1) -> Estimate:
-    """Ratio r of two Poisson means from their counts, a / b: given a + b, a is Binomial(a + b, r / (1 + r)).
+def exponent_interval(first: int, last: int, factor: float, level: float = 0.95, comparisons: int = 1) -> Estimate:
+    """The a with which a Poisson mean grows as x^a, from its counts at two x: ln(last / first) / ln(factor).
+
+    With r the ratio of the means, `last` given the sum of both is Binomial(first + last, r / (1 + r)).
 
     Args:
-        a: count of the numerator, such as the outliers of all matrices of one size.
-        b: count of the denominator, independent of a.
+        first: count at the smaller x, such as the outliers of all matrices of one size.
+        last: count at the larger x, independent of it.
+        factor: the ratio of the two x, > 1.
         level: joint confidence of the family.
         comparisons: number of intervals in the family.
 
     Returns:
-        Estimate; n = a + b. inf for b = 0, and NaN with interval (0, inf) where nothing was counted.
+        Estimate; n = first + last. Infinite where one of the counts is 0, NaN where both are.
 
     Raises:
-        ValueError: a negative count, or `level` or `comparisons` is out of range.
+        ValueError: a negative count, factor <= 1, or `level` or `comparisons` is out of range.
 
-    Source: Przyborowski & Wilenski, Biometrika 31 1940, with the Clopper-Pearson interval.
-    Accuracy: covers at least `level` for Poisson counts (`tests/test_inference.py`), and for counts that vary less.
+    Source: Przyborowski & Wilenski, Biometrika 31 1940, for the condition; the interval is Clopper-Pearson's.
+    Accuracy: covers at least `level` for Poisson counts (`tests/test_inference.py`).
     """
-    if min(a, b) < 0:
-        raise ValueError(f"ratio_interval needs counts >= 0, got {a} and {b}")
-    share = proportion_interval(a, a + b, level, comparisons)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return share.map(lambda p: float(np.divide(p, 1 - p)))
+    if min(first, last) < 0 or not factor > 1:
+        raise ValueError(f"exponent_interval needs counts >= 0 and a factor > 1, got {first}, {last} and {factor}")
+    share = proportion_interval(last, first + last, level, comparisons)
+    with np.errstate(divide="ignore"):
+        return share.map(lambda p: float((np.log(p) - np.log1p(-p)) / np.log(factor)))
 
 
 def stack(estimates: Sequence[Estimate]) -> Estimate:

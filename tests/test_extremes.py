@@ -30,6 +30,15 @@ def test_expected_outliers_of_the_pareto_law_are_exact():
     np.testing.assert_allclose(found, 600 * 300 * law.abs_sf(size), rtol=1e-12)
 
 
+def test_outliers_beyond_are_those_of_the_law_of_the_largest():
+    law = rmt.Pareto(3.0)
+    edge = rmt.MarchenkoPastur(2.0, law.var**0.5).lambda_plus
+    found = extremes.outliers_beyond(law, 600, 300, jnp.array([0.5, 1.0, 3.0, 9.0]) * edge)
+    np.testing.assert_allclose(found[:2], extremes.expected_outliers(law, 600, 300), rtol=1e-6)
+    largest = extremes.LargestEigenvalue(law, 600, 300, corrected=False)
+    np.testing.assert_allclose(-jnp.expm1(-found[2:]), largest.sf(jnp.array([3.0, 9.0]) * edge), rtol=1e-9)
+
+
 @pytest.mark.parametrize("law", [rmt.StudentT(3.5), rmt.Centred(rmt.Lomax(5))])
 def test_expected_outliers_tend_to_their_power_law(law):
     ratios = [

@@ -9,12 +9,12 @@ from scipy import stats
 from rmt.inference import (
     Estimate,
     bootstrap_interval,
+    exponent_interval,
     fit_line,
     ks_test,
     mean_interval,
     median_interval,
     proportion_interval,
-    ratio_interval,
     stack,
     worst,
 )
@@ -181,23 +181,23 @@ def test_proportion_of_nothing_says_nothing():
     assert est.interval == (0.0, 1.0)
 
 
-@pytest.mark.parametrize(("mean_a", "mean_b"), [(3.0, 6.0), (8.0, 1.0)])
-def test_ratio_intervals_cover(mean_a, mean_b):
-    k, truth = range(30), mean_a / mean_b
-    covered = 0.0
-    for a in k:
-        for b in k:
-            low, high = ratio_interval(a, b).interval
+@pytest.mark.parametrize(("mean_first", "mean_last"), [(3.0, 6.0), (8.0, 1.0)])
+def test_exponent_intervals_cover(mean_first, mean_last):
+    truth, covered = math.log2(mean_last / mean_first), 0.0
+    for first in range(30):
+        for last in range(30):
+            low, high = exponent_interval(first, last, 2.0).interval
             if low <= truth <= high:
-                covered += stats.poisson.pmf(a, mean_a) * stats.poisson.pmf(b, mean_b)
-    assert covered >= 0.95  # an exact sum up to counts that never come
+                covered += stats.poisson.pmf(first, mean_first) * stats.poisson.pmf(last, mean_last)
+    assert covered >= 0.95  # an exact sum, up to counts that never come
 
 
-def test_ratios_of_nothing():
-    assert ratio_interval(0, 0).interval == (0.0, math.inf)
-    assert math.isnan(ratio_interval(0, 0).value)
-    assert ratio_interval(5, 0).value == ratio_interval(5, 0).high == math.inf
-    assert ratio_interval(0, 5).value == ratio_interval(0, 5).low == 0
+def test_exponents_of_nothing():
+    assert exponent_interval(4, 16, 2.0).value == pytest.approx(2)
+    assert exponent_interval(0, 0, 2.0).interval == (-math.inf, math.inf)
+    assert math.isnan(exponent_interval(0, 0, 2.0).value)
+    assert exponent_interval(0, 5, 2.0).value == exponent_interval(0, 5, 2.0).high == math.inf
+    assert exponent_interval(5, 0, 2.0).value == exponent_interval(5, 0, 2.0).low == -math.inf
 
 
 def family(*intervals) -> Estimate:
@@ -237,7 +237,7 @@ def test_map_carries_the_interval_along():
         (lambda: bootstrap_interval(np.mean), "needs 1-D samples"),
         (lambda: bootstrap_interval(np.mean, [1.0], [1.0, 2.0], paired=True), "of one length"),
         (lambda: proportion_interval(3, 2), "got 3 of 2"),
-        (lambda: ratio_interval(3, -1), "got 3 and -1"),
+        (lambda: exponent_interval(3, -1, 2.0), "got 3, -1 and 2"),
     ],
 )
 def test_wrong_calls_say_what_was_got(call, message):
