@@ -1,5 +1,7 @@
 """Claim: the ESDs of Pareto-mu matrices with mu = 1, 3 and 5 stand for three classes - what does each of them tend to?"""
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 
@@ -15,7 +17,7 @@ ZOOM = np.linspace(0.5, 1.5, 41)  # of lambda / lambda_plus
 BESIDE_EDGE, TOP_SHARE = 1.25, 0.01  # the upper decade starts here: times lambda_plus; or, without an edge, the top 1 %
 
 
-def law_of(mu, N, M):
+def law_of(mu, N, M) -> Any:
     """Levy-Wishart with its first correction in N below mu = 2, Marchenko-Pastur with the entries' variance above."""
     return LevyWishart.of_matrix(mu, N, M) if mu < 2 else MarchenkoPastur(N / M, rmt.Pareto(mu).var ** 0.5)
 

@@ -93,7 +93,7 @@ def outlier_exponent(ds, variable, statement):
     rows = in_class(ds).isel(M=-1)
     n = int(rows.outliers.sum())
     total = float((rows.mu / 2 * rows[variable]).sum())
-    low, high = (stats.chi2.ppf(p, 2 * n) / (2 * total) - 1 if n else np.nan for p in (0.025, 0.975))
+    low, high = (float(stats.chi2.ppf(p, 2 * n)) / (2 * total) - 1 if n else np.nan for p in (0.025, 0.975))
     error = n / total - 1 if n else np.nan
     sentence = (
         f"alpha - 1 is {100 * error:+.0f} % off mu/2 for the {n} outliers of all mu and Q at M = {ds.M.values[-1]}."
