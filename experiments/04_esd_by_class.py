@@ -135,14 +135,16 @@ def _loglog(ax, ds, mu, N, M):
     x, law = np.geomspace(middle[seen][0], middle[seen][-1], 800), law_of(mu, N, M)
     density = np.array(law.pdf(x))
     plots.curve(ax, x, np.where(density > 0, density, np.nan), "Levy-Wishart" if mu < 2 else "MP")
-    far = x[-1] ** 0.5 * x[len(x) // 2] ** 0.5 if mu < 2 else 2 * float(law.lambda_plus)
-    at_far = float(law.pdf(far)) if mu < 2 else float(np.interp(far, x, outlier_density(mu, N, M, x)))
-    if mu > 2:
-        beyond = np.linspace(1.01, max(1.3, x[-1] / float(law.lambda_plus)), 400) * float(law.lambda_plus)
-        plots.curve(ax, beyond, outlier_density(mu, N, M, beyond), "outliers of large entries", series=1)
-    line = x[x > (far / 30 if mu < 2 else float(law.lambda_plus))]
-    plots.published(ax, line, at_far * (line / far) ** -(mu / 2 + 1), "lambda^-(mu/2 + 1)")
+    if mu < 2:
+        line, there = x[x > x[len(x) // 3]], density[x > x[len(x) // 3]]
+    else:
+        line = np.linspace(1.01, max(2, x[-1] / float(law.lambda_plus)), 400) * float(law.lambda_plus)
+        there = outlier_density(mu, N, M, line)
+        plots.curve(ax, line, there, "outliers of large entries", series=1)
+    at = len(line) // 2
+    plots.published(ax, line, there[at] * (line / line[at]) ** -(mu / 2 + 1), "lambda^-(mu/2 + 1)")
     plots.log_axes(ax).set(xlabel="lambda", ylabel="density")
+    plots.log_ticks(ax, "x")
     plots.legend(ax)
 
 

@@ -149,7 +149,7 @@ def check(ds):
 
 def figure(ds):
     fig, [[left, middle, right]] = plots.figure(
-        cols=3, titles=("eigenvalues outside the bulk", "KS distance to MP", "fits")
+        cols=3, titles=(f"eigenvalues beyond {CLEAR} lambda_plus", "KS distance to MP", "fits")
     )
     Q, M = ds.Q.values[0], ds.M.values
     for series, mu in enumerate(in_class(ds).mu.values[1::2]):
@@ -159,7 +159,7 @@ def figure(ds):
         plots.points(middle, M, rows.ks, f"mu = {mu:g}", series)
         theory = rows.ks.values[0].mean() * (M / M[0]) ** (1 - mu / 2)
         plots.curve(middle, M, theory, "M^(1 - mu/2)" if series == 0 else None, series)
-    for ax, name in ((left, f"share beyond {CLEAR} lambda_plus"), (middle, "KS distance")):
+    for ax, name in ((left, "share of M"), (middle, "KS distance")):
         plots.ticks_at(plots.log_axes(ax), M)
         ax.set(xlabel=f"M, Q = {Q}", ylabel=name)
     mu = in_class(ds).mu.values
