@@ -159,8 +159,8 @@ claim = rmt.Claim(
     "if its KS distance falls at least as M^-0.2.",
     sizes={
         "smoke": rmt.Size({"shape": ("150x50", "300x100"), "mu": (1, 3, 5)}, 8),
-        "default": rmt.Size({"shape": ("150x50", "450x150", "1200x400"), "mu": (1, 3, 5)}, 150),
-        "paper": rmt.Size({"shape": ("150x50", "450x150", "3000x1000"), "mu": (1, 3, 5)}, 100),
+        "default": rmt.Size({"shape": ("150x50", "450x150", "1200x400"), "mu": (1, 3, 5)}, 400),
+        "paper": rmt.Size({"shape": ("150x50", "450x150", "3000x1000"), "mu": (1, 3, 5)}, 250),
     },
     measure=measure,
     check=check,

@@ -53,10 +53,12 @@ def trend(ds):
         toward_zero = np.sign(mean.mean()) * rows
         slopes.append(inference.fit_line(np.log10(ds.M.values), toward_zero, comparisons=len(cases)).slope)
     i, worst = inference.worst(inference.stack(slopes), (-np.inf, 0.0))
-    (law, Q), M = cases[i], ds.M.values
+    every = ", ".join(
+        f"{law} Q = {Q}: {100 * e[0]:+.1f} to {100 * e[-1]:+.1f} %" for (law, Q), e in zip(cases, ends, strict=True)
+    )
     sentence = (
-        f"For {law}, Q = {Q}, the worst of {len(cases)} cases, the mean error above mu = 1 is {100 * ends[i][0]:+.1f} % at "
-        f"M = {M[0]} and {100 * ends[i][-1]:+.1f} % at M = {M[-1]}: {100 * worst.value:+.1f} % per factor 10."
+        f"From M = {ds.M.values[0]} to {ds.M.values[-1]} the mean error above mu = 1 goes from and to: {every}; the worst case is "
+        f"{cases[i][0]} Q = {cases[i][1]}, {100 * worst.value:+.1f} % per factor 10."
     )
     statement = "The error of the mean alpha above mu = 1 falls with M"
     return rmt.Verdict.judge(statement, worst.value, worst.interval, (-np.inf, 0.0), worst.n, sentence)
@@ -141,7 +143,7 @@ claim = rmt.Claim(
     sizes={
         "smoke": _size((50, 100), (0.5, 1.1, 1.9), 10),
         "default": _size((50, 100, 200), _EVERY, 80),
-        "paper": _size((50, 100, 200, 500), _EVERY, 100),
+        "paper": _size((50, 100, 200, 500), _EVERY, 200),
     },
     measure=measure,
     check=check,
