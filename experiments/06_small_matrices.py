@@ -57,7 +57,7 @@ def trend(ds):
         f"{law} Q = {Q}: {100 * e[0]:+.1f} to {100 * e[-1]:+.1f} %" for (law, Q), e in zip(cases, ends, strict=True)
     )
     sentence = (
-        f"From M = {ds.M.values[0]} to {ds.M.values[-1]} the mean error above mu = 1 goes from and to: {every}; the worst case is "
+        f"From M = {ds.M.values[0]} to {ds.M.values[-1]} the mean error above mu = 1 goes: {every}; the worst case is "
         f"{cases[i][0]} Q = {cases[i][1]}, {100 * worst.value:+.1f} % per factor 10."
     )
     statement = "The error of the mean alpha above mu = 1 falls with M"

@@ -100,7 +100,10 @@ def outlier_exponent(ds, variable, statement):
         for mu, k, x in zip(*map(np.asarray, (rows.mu, counts, sums)), strict=True)
         if k
     ]
-    sentence = f"alpha - 1 is {100 * error:+.0f} % off mu/2 for the {n} outliers of all mu and Q at M = {ds.M.values[-1]}: {', '.join(parts)}."
+    sentence = (
+        f"alpha - 1 is {100 * error:+.0f} % off mu/2 for the {n} outliers of all mu and Q at M = {ds.M.values[-1]}; "
+    )
+    sentence += ", ".join(parts) + "."
     return rmt.Verdict.judge(statement, error, (low, high), HILL, n, sentence)
 
 
