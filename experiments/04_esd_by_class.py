@@ -1,4 +1,4 @@
-"""Claim: the ESDs of Pareto-mu matrices with mu = 1, 3 and 5 stand for three classes - what does each of them tend to?"""
+"""Claim 4: the ESDs of Pareto-mu matrices with mu = 1, 3 and 5 stand for three classes - what does each of them tend to?"""
 
 from typing import Any
 

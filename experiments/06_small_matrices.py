@@ -1,4 +1,4 @@
-"""Claim: alpha = mu/2 + 1 for mu < 2 already at M, N ~ 100 - and how far off is one matrix, which is all that a user has?"""
+"""Claim 6: alpha = mu/2 + 1 for mu < 2 already at M, N ~ 100 - and how far off is one matrix, which is all that a user has?"""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Claim: for 2 < mu < 4 the limiting ESD is lambda^-(mu/2 + 1) - or is it MP, with a power law in the outliers alone?"""
+"""Claim 7: for 2 < mu < 4 the limiting ESD is lambda^-(mu/2 + 1) - or is it MP, with a power law in the outliers alone?"""
 
 import jax.numpy as jnp
 import numpy as np

@@ -1,4 +1,4 @@
-"""Claim: the universality classes meet at mu = 2 and mu = 4 - what changes there, and at which N can it be seen?"""
+"""Claim 8: the universality classes meet at mu = 2 and mu = 4 - what changes there, and at which N can it be seen?"""
 
 import jax.numpy as jnp
 import numpy as np
