@@ -7,8 +7,8 @@ import numpy as np
 import rmt
 from rmt import inference, plots
 
-NOISE, HEAVY, MODERATE = "Gaussian", "mu = 1.5", "mu = 3"
-LAWS = {NOISE: rmt.Gaussian(), HEAVY: rmt.Pareto(1.5), MODERATE: rmt.Pareto(3.0)}
+HEAVY, MODERATE, NOISE = 1.5, 3.0, float("inf")
+LAWS = {HEAVY: "mu = 1.5", MODERATE: "mu = 3", NOISE: "Gaussian"}
 FITS = {
     "whole": "Hill above the median",
     "csn": "CSN",
@@ -19,10 +19,12 @@ FITS = {
 EXACT, SAME, RANKS, KEPT = (-0.01, 0.01), (-0.05, 0.05), (0.9, 1.0), (0.8, np.inf)
 
 
-def measure(key, *, entries, M, Q):
-    """Every alpha of one matrix, and the median Hill of a Gaussian spectrum five times as large."""
+def measure(key, *, mu, M, Q):
+    """Every alpha of one matrix, Gaussian for mu = inf, and the median Hill of a Gaussian spectrum five times as large."""
     key, noise = jax.random.split(key)
-    W = rmt.IID(LAWS[entries]).sample(key, (Q * M, M))
+    heavy = jnp.isfinite(mu)
+    pareto = rmt.Pareto(jnp.where(heavy, mu, 3.0)).sample(key, (Q * M, M))
+    W = jnp.where(heavy, pareto, rmt.Gaussian().sample(key, (Q * M, M)))
     s, median = rmt.spectrum(W), rmt.Hill(xmin="median")
     parts = jax.lax.map(lambda part: rmt.spectrum(part).eigenvalues, squares(W, M // 2))
     large = rmt.Wishart().spectrum(noise, (5 * Q * M, 5 * M))
@@ -51,15 +53,15 @@ def median_hill(law):
     return 1 + 1 / np.sum(weight / 2 * 3 * s**2 * log_x)
 
 
-def trials(ds, name, entries):
+def trials(ds, name, mu):
     """alpha as (Q, trial)."""
-    return ds[name].sel(entries=entries).isel(M=-1).transpose("Q", "trial").values
+    return ds[name].sel(mu=mu).isel(M=-1).transpose("Q", "trial").values
 
 
 def exact(ds):
     Q = ds.Q.values
     limit = np.array([median_hill(rmt.MarchenkoPastur(float(q))) for q in Q])
-    large = ds.large_noise.isel(M=-1).transpose("Q", "trial", "entries").values.reshape(len(Q), -1)
+    large = ds.large_noise.isel(M=-1).transpose("Q", "trial", "mu").values.reshape(len(Q), -1)
     i, worst = inference.worst(inference.mean_interval(large / limit[:, None] - 1, comparisons=len(Q)), EXACT)
     found = ", ".join(f"{a:.3f} for {b:.3f}" for a, b in zip(large.mean(1), limit, strict=True))
     sentence = f"At Q = {', '.join(map(str, Q))} the mean alpha of noise is {found} by quadrature; worst at Q = {Q[i]}."
@@ -67,14 +69,14 @@ def exact(ds):
     return rmt.Verdict.judge(statement, worst.value, worst.interval, EXACT, worst.n, sentence)
 
 
-def same_at_every_shape(ds, name, entries=NOISE):
+def same_at_every_shape(ds, name, mu=NOISE):
     """Geometric mean of alpha at each Q against that at Q = 1."""
-    Q, log_alpha = ds.Q.values, np.log(trials(ds, name, entries))
+    Q, log_alpha = ds.Q.values, np.log(trials(ds, name, mu))
     lines = [inference.fit_line([0, 1], log_alpha[[0, i]], comparisons=len(Q) - 1).slope for i in range(1, len(Q))]
     i, worst = inference.worst(inference.stack(lines).map(np.expm1), SAME)
     lost = f" {np.sum(np.isnan(log_alpha))} fits failed." if np.isnan(log_alpha).any() else ""
     sentence = f"From Q = {Q[0]} to {Q[i + 1]} alpha moves by {100 * worst.value:+.1f} %, the most of all shapes.{lost}"
-    statement = f"{FITS[name]}: alpha of {entries} entries does not depend on the shape of W"
+    statement = f"{FITS[name]}: alpha of {LAWS[mu]} entries does not depend on the shape of W"
     return rmt.Verdict.judge(statement, worst.value, worst.interval, SAME, worst.n, sentence)
 
 
@@ -92,7 +94,9 @@ def ranks_heavy_below_noise(ds, name):
     """A heavy-tailed tall matrix against square noise: shape against tail."""
     share = in_order(trials(ds, name, HEAVY)[-1:], trials(ds, name, NOISE)[:1], 1)[0]
     sentence = f"{100 * share.value:.0f} % of pairs are in the right order."
-    statement = f"{FITS[name]}: {HEAVY} at Q = {ds.Q.values[-1]} has a smaller alpha than noise at Q = {ds.Q.values[0]}"
+    statement = (
+        f"{FITS[name]}: {LAWS[HEAVY]} at Q = {ds.Q.values[-1]} has a smaller alpha than noise at Q = {ds.Q.values[0]}"
+    )
     return rmt.Verdict.judge(statement, share.value, share.interval, RANKS, share.n, sentence)
 
 
@@ -101,7 +105,7 @@ def tells(ds, name, heavy, light):
     share = in_order(trials(ds, name, heavy), trials(ds, name, light), len(Q))
     i, worst = inference.worst(share, RANKS)
     sentence = f"At Q = {Q[i]}, the worst, {100 * worst.value:.0f} % of pairs of one shape are in the right order."
-    statement = f"{FITS[name]}: tells {heavy} from {light} at every shape"
+    statement = f"{FITS[name]}: tells {LAWS[heavy]} from {LAWS[light]} at every shape"
     return rmt.Verdict.judge(statement, worst.value, worst.interval, RANKS, worst.n, sentence)
 
 
@@ -120,12 +124,12 @@ def cost(ds, name, heavy, light):
     rows = [
         inference.bootstrap_interval(left, *row, comparisons=len(Q), paired=True) for row in zip(*columns, strict=True)
     ]
-    i, worst = inference.worst(inference.stack(rows), KEPT)
+    _, worst = inference.worst(inference.stack(rows), KEPT)
     each = ", ".join(f"{row.value:.2f}" for row in rows)
     sentence = (
         f"Of the whole matrix's separation, in standard deviations, they keep {each} at Q = {', '.join(map(str, Q))}."
     )
-    statement = f"{FITS[name]}: at least 0.8 of the separation of {heavy} from {light} is kept"
+    statement = f"{FITS[name]}: at least 0.8 of the separation of {LAWS[heavy]} from {LAWS[light]} is kept"
     return rmt.Verdict.judge(statement, worst.value, worst.interval, KEPT, worst.n, sentence)
 
 
@@ -152,8 +156,8 @@ def figure(ds):
     for name in ("csn", "ww_peak"):
         plots.points(axes[0, 1], Q, inference.median_interval(trials(ds, name, NOISE)), FITS[name])
     for ax, name in zip(axes[1], ("whole", "pooled"), strict=True):
-        for entries in LAWS:
-            plots.points(ax, Q, trials(ds, name, entries), entries)
+        for mu, entries in LAWS.items():
+            plots.points(ax, Q, trials(ds, name, mu), entries)
     for ax in axes.flat:
         ax.set(xlabel="Q = N / M", ylabel="alpha")
         plots.ticks_at(plots.log_axes(ax, "x"), Q)
@@ -162,7 +166,7 @@ def figure(ds):
 
 
 def _size(M, Q, n_trials):
-    return rmt.Size({"entries": tuple(LAWS), "M": (M,), "Q": Q}, n_trials)
+    return rmt.Size({"mu": tuple(LAWS), "M": (M,), "Q": Q}, n_trials)
 
 
 claim = rmt.Claim(
