@@ -75,10 +75,14 @@ def coverage(ds, regime):
     level = stats.chi2.cdf(2 * (k - 1) * mu[:, None] / found, 2 * k)
     inside = np.where(np.isnan(level), np.nan, (level > 0.025) & (level < 0.975)).reshape(-1, k.shape[-1])
     rows = [(int(np.nansum(row)), int(np.sum(~np.isnan(row)))) for row in inside]
-    each = inference.stack([inference.proportion_interval(*row, comparisons=len(rows)) for row in rows if row[1] >= 10])
+    judged = [row for row in rows if row[1] >= 10] or [(0, 0)]
+    each = inference.stack([inference.proportion_interval(*row, comparisons=len(judged)) for row in judged])
     statement = f"The 95 % Hill interval of the undone map holds mu in at least 90 % of trials, {regime}"
-    i, worst = inference.worst(each, COVERED)
-    sentence = f"{100 * worst.value:.0f} % in the worst of {len(each.n)} cells with ten answers or more; {100 * np.nanmean(inside):.0f} % in all."
+    _, worst = inference.worst(each, COVERED)
+    sentence = (
+        f"{worst.value:.0%} in the worst of {len(each.n)} cells with ten answers or more; in all "
+        f"{np.nansum(inside):.0f} of {np.sum(~np.isnan(inside))}."
+    )
     return rmt.Verdict.judge(statement, worst.value, worst.interval, COVERED, worst.n, sentence)
 
 
@@ -156,7 +160,7 @@ claim = rmt.Claim(
     quote="Eigenvalues outside the bulk are g(w^2/N) of single large entries w: undoing g and a Hill estimate give back their tail "
     "index mu, for mu between 1 and 3, where mu = 2 (alpha - 1) from a fit of the raw spectrum does not.",
     source="Ours; the outlier map after Biroli, Bouchaud & Potters 2007; the raw reading after Martin & Mahoney, SDM 2020, eq 4a",
-    criterion=f"sigma from the median eigenvalue; outliers are t > {MULTIPLE:g} times the threshold; below {FEWEST} of them: cannot say. "
+    criterion=f"sigma from the median eigenvalue; outliers: t > {MULTIPLE:g} times the threshold; below {FEWEST}: cannot say. "
     "Supported if at the largest N the median estimate, where there is one, is within 20 % of mu for every law and every mu of the "
     "range; interval: at least 90 % coverage in every cell; cannot say: at least 90 % of matrices at mu >= 3.5, and 95 % of "
     "Gaussian ones. Simultaneous 95 % intervals.",
@@ -168,6 +172,6 @@ claim = rmt.Claim(
     measure=measure,
     check=check,
     figure=figure,
-    caption="Estimates of mu from the spectrum of square matrices, medians of the trials that give one with 95 % intervals; the share of "
-    "trials with too few outliers, and how many there are. At paper size 50 trials a point: N = 1000 is costly.",
+    caption="Estimates of mu from the spectrum of square matrices, medians of the trials that give one with 95 % intervals; the share "
+    "of trials with too few outliers, and how many there are. At paper size 50 trials a point: N = 1000 is costly.",
 )
