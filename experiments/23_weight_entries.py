@@ -50,14 +50,25 @@ def of_layer(name):
         "mu": float(tails.power_law.alpha) - 1,
         "mu_stderr": SEARCHED * float(tails.power_law.stderr),
         "n_tail": float(tails.power_law.n_tail),
-        # below 0: for the other law by that p-value; above: for the power law
-        "p_exponential": p[0] * float(np.sign(tails.R[0])),
-        "p_log_normal": p[1] * float(np.sign(tails.R[1])),
+        "R_exponential": float(tails.R[0]),
+        "p_exponential": p[0],
+        "R_log_normal": float(tails.R[1]),
+        "p_log_normal": p[1],
     }
 
 
-NAMES = ("alpha", "lambda_max", "kurtosis", "mu", "mu_stderr", "n_tail", "p_exponential", "p_log_normal")
-NAMES += ("shuffled_alpha", "shuffled_lambda_max", "gaussian_lambda_max")
+NAMES = (
+    "alpha",
+    "lambda_max",
+    "kurtosis",
+    "mu",
+    "mu_stderr",
+    "n_tail",
+    "R_exponential",
+    "p_exponential",
+    "R_log_normal",
+)
+NAMES += ("p_log_normal", "shuffled_alpha", "shuffled_lambda_max", "gaussian_lambda_max")
 
 
 def fixed(ds, name):
@@ -96,9 +107,9 @@ def check(ds):
     top_low, top_high = above_null(fixed(ds, "lambda_max"), ds.shuffled_lambda_max.transpose("layer", "trial").values)
     made, kept = top_low > MARGIN, top_high < MARGIN
     below_low, below_high = above_null(fixed(ds, "alpha") - 1, ds.shuffled_alpha.transpose("layer", "trial").values - 1)
-    p = np.stack([fixed(ds, "p_exponential"), fixed(ds, "p_log_normal")])
-    level = 0.05 / (2 * L)
-    other, power = np.any((p <= 0) & (-p <= level), axis=0), np.all((p > 0) & (p <= level), axis=0)
+    R, p = (np.stack([fixed(ds, f"{what}_{law}") for law in ("exponential", "log_normal")]) for what in "Rp")
+    clear = p <= 0.05 / (2 * L)
+    other, power = np.any(clear & (R < 0), axis=0), np.all(clear & (R > 0), axis=0)
     failed = int(np.isnan(fixed(ds, "mu")).sum() + np.isnan(ds.shuffled_alpha).sum())
     networks = ", ".join(dict.fromkeys(str(name).split("/")[0] for name in ds.layer.values))
     ratio = np.exp((top_low + top_high) / 2)
@@ -177,8 +188,8 @@ claim = rmt.Claim(
     source="Mahoney, slides Practical Theory and Neural Network Models, 2021; layers of networks that ship inside Python packages",
     criterion=f"For at least 90 % of the layers: the tail index of |w| is above {HEAVY_INDEX:g} (CSN on the {LARGEST} largest, 1.5 "
     "standard errors for each nominal one), and lambda_max is above 1.1 times that of its shuffled entries (Student's prediction "
-    "interval of its logarithm); Bonferroni over the layers. Supported if that is certain for 90 % of them, contradicted if it is ruled "
-    "out for more than 10 %.",
+    "interval of its logarithm); Bonferroni over the layers. Supported if that is certain for 90 % of them, contradicted if it is "
+    "ruled out for more than 10 %.",
     sizes={
         "smoke": rmt.Size({"layer": _small(4)}, 10),
         "default": rmt.Size({"layer": _small(35)}, 20),

