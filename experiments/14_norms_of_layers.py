@@ -149,13 +149,13 @@ claim = rmt.Claim(
     title="Norms of real layers: the PL-Norm relation, and the class that alpha names",
     quote="PL-Norm relation: alpha log lambda_max ~ log ||W||_F^2; the fitted alpha tells which heavy-tailed class a layer is in.",
     source="Martin & Mahoney, SDM 2020 (arXiv:1901.08278), eq 8 and section 2; layers of networks that ship inside Python packages",
-    criterion="Supported if the rank correlation of both sides over the layers is above 0.5 (95 % bootstrap interval); equal: the median "
-    "ratio within 10 % of 1; the class: at least 90 % of the layers have a stable rank within the simultaneous 95 % prediction intervals "
-    "of signed Pareto matrices of their shape whose mean alpha is nearest.",
+    criterion="Supported if the rank correlation of both sides over the layers is above 0.5 (95 % bootstrap interval); equal: the "
+    "median ratio within 10 % of 1; the class: at least 90 % of the layers have a stable rank within the simultaneous 95 % prediction "
+    "intervals of signed Pareto matrices of their shape whose mean alpha is nearest.",
     sizes={"smoke": _size(_small(4), 6), "default": _size(_small(35), 20), "paper": _size(LAYERS, 100)},
     measure=measure,
     check=check,
     figure=figure,
-    caption="Real layers beside signed Pareto matrices of the same shape: left both sides of the relation, the synthetic matrices scaled to "
-    "the norm of their layer; right the stable rank, which no scale moves, against alpha.",
+    caption="Real layers beside signed Pareto matrices of the same shape: left both sides of the relation, the synthetic matrices scaled "
+    "to the norm of their layer; right the stable rank, which no scale moves, against alpha.",
 )
