@@ -41,7 +41,7 @@ def of_layer(name):
     layer = realnets.cached_layer(name)
     row, _ = analysed(layer)
     w = layer.W.ravel()
-    tails = rmt.compare(np.sort(np.abs(w))[-LARGEST:], (rmt.Exponential(), rmt.LogNormal()))
+    tails = rmt.compare(jnp.asarray(np.sort(np.abs(w))[-LARGEST:]), (rmt.Exponential(), rmt.LogNormal()))
     p = [float(tails.p_vuong[0]), float(tails.p_nested[1])]
     return {
         "alpha": row["alpha"],
