@@ -164,6 +164,6 @@ claim = rmt.Claim(
     measure=measure,
     check=check,
     figure=figure,
-    caption="Real layers beside signed Pareto matrices of the same shape: left both sides of the relation, the synthetic ones scaled to "
-    "the norm of their layer; right the stable rank, which no scale moves, against alpha.",
+    caption="Real layers beside signed Pareto matrices of the same shape: left both sides of the relation, the synthetic ones scaled "
+    "to the norm of their layer; right the stable rank, which no scale moves, against alpha.",
 )
