@@ -57,18 +57,11 @@ def of_layer(name):
     }
 
 
-NAMES = (
-    "alpha",
-    "lambda_max",
-    "kurtosis",
-    "mu",
-    "mu_stderr",
-    "n_tail",
-    "R_exponential",
-    "p_exponential",
-    "R_log_normal",
+NAMES: tuple[str, ...] = (
+    *("alpha", "lambda_max", "kurtosis", "mu", "mu_stderr", "n_tail"),
+    *("R_exponential", "p_exponential", "R_log_normal", "p_log_normal"),
+    *("shuffled_alpha", "shuffled_lambda_max", "gaussian_lambda_max"),
 )
-NAMES += ("p_log_normal", "shuffled_alpha", "shuffled_lambda_max", "gaussian_lambda_max")
 
 
 def fixed(ds, name):
