@@ -152,7 +152,7 @@ def figure(ds):
     at = np.arange(ds.layer.size)
     low, high = index_interval(ds)
     plots.points(axes[0, 0], at, inference.Estimate(fixed(ds, "mu"), low, high, at), "CSN, simultaneous 95 %")
-    plots.published(axes[0, 0], at, np.full(at.size, HEAVY_INDEX), f"heavy below {HEAVY_INDEX:g}")
+    plots.curve(axes[0, 0], at, np.full(at.size, HEAVY_INDEX), f"heavy below {HEAVY_INDEX:g}")
     axes[0, 0].set(ylabel="tail index of |w|")
     plots.points(axes[1, 0], at, fixed(ds, "lambda_max"), "layer")
     plots.points(axes[1, 0], at, ds.shuffled_lambda_max.transpose("layer", "trial").values, "weights shuffled")
