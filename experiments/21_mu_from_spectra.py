@@ -167,11 +167,10 @@ claim = rmt.Claim(
     quote="Eigenvalues outside the bulk are g(w^2/N) of single large entries w: undoing g and a Hill estimate give back their tail "
     "index mu, for mu between 1 and 3, where mu = 2 (alpha - 1) from a fit of the raw spectrum does not.",
     source="Ours; the outlier map after Biroli, Bouchaud & Potters 2007; the raw reading after Martin & Mahoney, SDM 2020, eq 4a",
-    criterion=f"sigma from the median eigenvalue; outliers: t > {MULTIPLE:g} times the threshold (far out: {FAR:g}); fewer than {FEWEST}: "
-    "cannot say. "
-    "Supported if at the largest N the median estimate, where there is one, is within 20 % of mu for every law and every mu of the "
-    "range; interval: at least 90 % coverage in every cell; cannot say: at least 90 % of matrices at mu >= 3.5, and 95 % of "
-    "Gaussian ones. Simultaneous 95 % intervals.",
+    criterion=f"sigma from the median eigenvalue; outliers: t > {MULTIPLE:g} times the threshold (far out: {FAR:g}); fewer than "
+    f"{FEWEST}: cannot say. Supported if at the largest N the median estimate, where there is one, is within 20 % of mu for every "
+    "law and every mu of the range; interval: at least 90 % coverage in every cell; cannot say: at least 90 % of matrices at "
+    "mu >= 3.5, and 95 % of Gaussian ones. Simultaneous 95 % intervals.",
     sizes={
         "smoke": _size((100, 200), (1.25, 1.75, 2.25, 2.75, 3.5), 12),
         "default": _size((200, 500), MU, 48),
