@@ -163,7 +163,7 @@ def figure(ds):
     axes[1, 0].set(ylabel="lambda_max")
     axes[2, 0].set(ylabel="alpha", xlabel="layer, in the order of the network's file")
     for ax in axes.flat:
-        plots.log_axes(ax, "y")
+        plots.log_ticks(plots.log_axes(ax, "y"), "y")
         plots.legend(ax)
     return fig
 
