@@ -58,88 +58,77 @@ def trials(ds, name, mu):
     return ds[name].sel(mu=mu).isel(M=-1).transpose("Q", "trial").values
 
 
+def judge(statement, family, claimed, Q, found):
+    """Judge the worst of a family with a row for each Q; `found` says it with its {value} and {percent}."""
+    i, worst = inference.worst(family, claimed)
+    found = found.format(value=worst.value, percent=f"{100 * worst.value:+.1f} %")
+    sentence = f"{found} at Q = {Q[i]}" + (f", the worst of {len(Q)} shapes." if len(Q) > 1 else ".")
+    return rmt.Verdict.judge(statement, worst.value, worst.interval, claimed, worst.n, sentence)
+
+
 def exact(ds):
     Q = ds.Q.values
     limit = np.array([median_hill(rmt.MarchenkoPastur(float(q))) for q in Q])
     large = ds.large_noise.isel(M=-1).transpose("Q", "trial", "mu").values.reshape(len(Q), -1)
-    i, worst = inference.worst(inference.mean_interval(large / limit[:, None] - 1, comparisons=len(Q)), EXACT)
-    found = ", ".join(f"{a:.3f} for {b:.3f}" for a, b in zip(large.mean(1), limit, strict=True))
-    sentence = f"At Q = {', '.join(map(str, Q))} the mean alpha of noise is {found} by quadrature; worst at Q = {Q[i]}."
+    pairs = ", ".join(f"{a:.3f} for {b:.3f}" for a, b in zip(large.mean(1), limit, strict=True))
     statement = "The median Hill of noise is a function of Q alone, that of the Marchenko-Pastur law"
-    return rmt.Verdict.judge(statement, worst.value, worst.interval, EXACT, worst.n, sentence)
+    off = inference.mean_interval(large / limit[:, None] - 1, comparisons=len(Q))
+    return judge(statement, off, EXACT, Q, f"Mean alpha of noise is {pairs} by quadrature: {{percent}}")
 
 
 def same_at_every_shape(ds, name, mu=NOISE):
     """Geometric mean of alpha at each Q against that at Q = 1."""
     Q, log_alpha = ds.Q.values, np.log(trials(ds, name, mu))
     lines = [inference.fit_line([0, 1], log_alpha[[0, i]], comparisons=len(Q) - 1).slope for i in range(1, len(Q))]
-    i, worst = inference.worst(inference.stack(lines).map(np.expm1), SAME)
-    lost = f" {np.sum(np.isnan(log_alpha))} fits failed." if np.isnan(log_alpha).any() else ""
-    sentence = f"From Q = {Q[0]} to {Q[i + 1]} alpha moves by {100 * worst.value:+.1f} %, the most of all shapes.{lost}"
     statement = f"{FITS[name]}: alpha of {LAWS[mu]} entries does not depend on the shape of W"
-    return rmt.Verdict.judge(statement, worst.value, worst.interval, SAME, worst.n, sentence)
+    failed = int(np.sum(np.isnan(log_alpha)))
+    found = (f"{failed} fits failed. " if failed else "") + f"Against Q = {Q[0]}, alpha has moved by {{percent}}"
+    return judge(statement, inference.stack(lines).map(np.expm1), SAME, Q[1:], found)
 
 
-def in_order(low, high, comparisons):
+def in_order(statement, low, high, Q):
     """Share of pairs of matrices of which the first has the smaller alpha, for each row."""
-    return inference.stack(
-        [
-            inference.proportion_interval(int(np.sum(a < b)), a.size, comparisons=comparisons)
-            for a, b in zip(low, high, strict=True)
-        ]
-    )
+    shares = [
+        inference.proportion_interval(int(np.sum(a < b)), a.size, comparisons=len(Q))
+        for a, b in zip(low, high, strict=True)
+    ]
+    return judge(statement, inference.stack(shares), RANKS, Q, "A share of {value:.2f} of pairs is in the right order")
 
 
-def ranks_heavy_below_noise(ds, name):
-    """A heavy-tailed tall matrix against square noise: shape against tail."""
-    share = in_order(trials(ds, name, HEAVY)[-1:], trials(ds, name, NOISE)[:1], 1)[0]
-    sentence = f"{100 * share.value:.0f} % of pairs are in the right order."
-    statement = (
-        f"{FITS[name]}: {LAWS[HEAVY]} at Q = {ds.Q.values[-1]} has a smaller alpha than noise at Q = {ds.Q.values[0]}"
-    )
-    return rmt.Verdict.judge(statement, share.value, share.interval, RANKS, share.n, sentence)
+def against_shape(ds, name):
+    """A heavy-tailed tall matrix against square noise: is shape taken for tail?"""
+    low, high, Q = trials(ds, name, HEAVY)[-1:], trials(ds, name, NOISE)[:1], ds.Q.values
+    statement = f"{FITS[name]}: {LAWS[HEAVY]} at Q = {Q[-1]} has a smaller alpha than noise at Q = {Q[0]}"
+    return in_order(statement, low, high, Q[-1:])
 
 
 def tells(ds, name, heavy, light):
-    Q = ds.Q.values
-    share = in_order(trials(ds, name, heavy), trials(ds, name, light), len(Q))
-    i, worst = inference.worst(share, RANKS)
-    sentence = f"At Q = {Q[i]}, the worst, {100 * worst.value:.0f} % of pairs of one shape are in the right order."
     statement = f"{FITS[name]}: tells {LAWS[heavy]} from {LAWS[light]} at every shape"
-    return rmt.Verdict.judge(statement, worst.value, worst.interval, RANKS, worst.n, sentence)
+    return in_order(statement, trials(ds, name, heavy), trials(ds, name, light), ds.Q.values)
 
 
-def separation(heavy, light):
-    """Difference of the means in standard deviations."""
-    return (light.mean() - heavy.mean()) / np.sqrt((light.var(ddof=1) + heavy.var(ddof=1)) / 2)
+def left(heavy, light, *whole):
+    """The difference of two means in standard deviations, as a share of what the whole matrix gives."""
+    d = (light.mean() - heavy.mean()) / np.sqrt((light.var(ddof=1) + heavy.var(ddof=1)) / 2)
+    return d / left(*whole) if whole else d
 
 
 def cost(ds, name, heavy, light):
-    """What is left of the separation that the whole matrix gives."""
     Q, columns = ds.Q.values, [trials(ds, fit, law) for fit in (name, "whole") for law in (heavy, light)]
-
-    def left(a, b, c, d):
-        return separation(a, b) / separation(c, d)
-
     rows = [
         inference.bootstrap_interval(left, *row, comparisons=len(Q), paired=True) for row in zip(*columns, strict=True)
     ]
-    _, worst = inference.worst(inference.stack(rows), KEPT)
-    each = ", ".join(f"{row.value:.2f}" for row in rows)
-    sentence = (
-        f"Of the whole matrix's separation, in standard deviations, they keep {each} at Q = {', '.join(map(str, Q))}."
-    )
     statement = f"{FITS[name]}: at least 0.8 of the separation of {LAWS[heavy]} from {LAWS[light]} is kept"
-    return rmt.Verdict.judge(statement, worst.value, worst.interval, KEPT, worst.n, sentence)
+    each = ", ".join(f"{row.value:.2f}" for row in rows)
+    return judge(statement, inference.stack(rows), KEPT, Q, f"Kept: {each}; {{value:.2f}}")
 
 
 def exponent(ds, name):
     """Is alpha, besides telling laws apart, that of the tail?"""
     Q, claimed = ds.Q.values, HEAVY / 2 + 1
-    i, worst = inference.worst(inference.mean_interval(trials(ds, name, HEAVY) / claimed - 1, comparisons=len(Q)), TAIL)
-    sentence = f"Mean alpha is {100 * worst.value:+.0f} % off mu/2 + 1 = {claimed:g} at Q = {Q[i]}, the worst of {len(Q)} shapes."
+    off = inference.mean_interval(trials(ds, name, HEAVY) / claimed - 1, comparisons=len(Q))
     statement = f"{FITS[name]}: alpha of {LAWS[HEAVY]} entries is mu/2 + 1 at every shape"
-    return rmt.Verdict.judge(statement, worst.value, worst.interval, TAIL, worst.n, sentence)
+    return judge(statement, off, TAIL, Q, f"Mean alpha is {{percent}} off mu/2 + 1 = {claimed:g}")
 
 
 def check(ds):
@@ -147,7 +136,7 @@ def check(ds):
         exact(ds),
         *(same_at_every_shape(ds, name) for name in FITS),
         same_at_every_shape(ds, "pooled", HEAVY),
-        *(ranks_heavy_below_noise(ds, name) for name in ("whole", "pooled")),
+        *(against_shape(ds, name) for name in ("whole", "pooled")),
         *(tells(ds, "pooled", *pair) for pair in ((HEAVY, MODERATE), (MODERATE, NOISE))),
         *(cost(ds, "pooled", *pair) for pair in ((HEAVY, MODERATE), (HEAVY, NOISE), (MODERATE, NOISE))),
         *(exponent(ds, name) for name in ("whole", "pooled", "csn")),
