@@ -125,18 +125,21 @@ def check(ds):
 
 def figure(ds):
     fig, [[left, right]] = plots.figure(cols=2, titles=("PL-Norm relation", "stable rank against alpha"))
+    if ds.layer.values[0] == NONE:
+        return fig
     frobenius, N = fixed(ds, "log_frobenius"), fixed(ds, "N")
     alpha, ranks = draws(ds, "drawn_alpha"), draws(ds, "drawn_log_stable_rank")
-    for i, mu in enumerate(ds.mu.values):
-        x = alpha[:, i, 0] * (frobenius - ranks[:, i, 0] - np.log10(N))
-        plots.points(left, x, frobenius, f"mu = {mu:g}")
-        plots.points(right, alpha[:, i].ravel()[:200], ranks[:, i].ravel()[:200], f"mu = {mu:g}")
+    for i in range(0, ds.mu.size, 2):  # more classes would hide each other
+        label = f"mu = {ds.mu.values[i]:g}"
+        plots.points(left, alpha[:, i, 0] * (frobenius - ranks[:, i, 0] - np.log10(N)), frobenius, label)
+        plots.points(right, alpha[:, i, 0], ranks[:, i, 0], label)
     plots.points(left, fixed(ds, "alpha") * fixed(ds, "log_lambda_max"), frobenius, "real layers")
     plots.points(right, fixed(ds, "alpha"), fixed(ds, "log_stable_rank"), "real layers")
     ends = np.array([np.nanmin(frobenius), np.nanmax(frobenius)])
     plots.published(left, ends, ends, "equal, as published")
     left.set(xlabel="alpha log10 lambda_max", ylabel="log10 ||W||_F^2")
-    plots.log_axes(right, "x").set(xlabel="fitted alpha", ylabel="log10 ||W||_F^2 / ||W||_2^2")
+    right.set(xlabel="fitted alpha", ylabel="log10 stable rank")
+    plots.log_ticks(plots.log_axes(right, "x"), "x")
     for ax in (left, right):
         plots.legend(ax)
     return fig

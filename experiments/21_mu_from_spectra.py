@@ -144,6 +144,8 @@ def figure(ds):
             plots.points(ax, mu, inference.median_interval(rows), law)
         plots.curve(ax, mu, mu, "mu")
         ax.set(xlabel="mu", ylabel="estimate of mu", ylim=(0, top))
+    rows = ds.mu_far.isel(N=-1).sel(entries=HEAVY[0]).transpose("mu", "trial").values
+    plots.points(undone, mu, inference.median_interval(rows), f"{HEAVY[0]}, far out")
     for law in LAWS:
         plots.points(silent, mu, declined(ds).isel(N=-1).sel(entries=law).mean("trial").values, law)
     silent.set(xlabel="mu", ylabel=f"share below {FEWEST} outliers", ylim=(-0.05, 1.05))
