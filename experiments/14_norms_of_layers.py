@@ -9,6 +9,7 @@ import realnets
 import rmt
 from realnets.analysis import measure as analysed
 from rmt import inference, metrics, plots
+from rmt.sweeps import one_blas_thread
 
 RISES, WITHIN, BEHAVES = (0.5, 1.0), (-0.1, 0.1), (0.9, 1.0)
 MU = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0)
@@ -30,7 +31,7 @@ def measure(key, *, layer, mu):
     if layer == NONE:
         return dict.fromkeys(NAMES, jnp.nan)
     W = realnets.cached_layer(layer).W
-    with jax.ensure_compile_time_eval():
+    with one_blas_thread(), jax.ensure_compile_time_eval():  # as in workers, to the last bit
         row, _ = analysed(realnets.cached_layer(layer))
     s = rmt.spectrum(rmt.Pareto(mu).sample(key, W.shape))
     drawn = rmt.fit_tail(s).alpha, jnp.log10(metrics.stable_rank(s))

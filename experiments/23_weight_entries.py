@@ -9,6 +9,7 @@ import realnets
 import rmt
 from realnets.analysis import measure as analysed
 from rmt import inference, plots
+from rmt.sweeps import one_blas_thread
 
 NEARLY_ALL = (0.9, 1.0)
 HEAVY_INDEX = 4.0  # entries with a smaller tail index make eigenvalues outside the bulk in any number
@@ -24,7 +25,7 @@ def measure(key, *, layer):
     if layer == NONE:
         return dict.fromkeys(NAMES, jnp.nan)
     W = realnets.cached_layer(layer).W
-    with jax.ensure_compile_time_eval():
+    with one_blas_thread(), jax.ensure_compile_time_eval():  # as in workers, to the last bit
         fixed = of_layer(layer)
     shuffle, noise = jax.random.split(key)
     shuffled = rmt.spectrum(rmt.Shuffled(W).sample(shuffle, W.shape))
