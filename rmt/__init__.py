@@ -18,6 +18,7 @@ jax.config.update("jax_enable_x64", True)
 from rmt import extremes as extremes
 from rmt import laws as laws
 from rmt import metrics as metrics
+from rmt import phases as phases
 from rmt import spikes as spikes
 from rmt.ensembles import (
     HTMP,
@@ -147,6 +148,7 @@ __all__ = [
     "johnstone",
     "laws",
     "metrics",
+    "phases",
     "scan",
     "spectrum",
     "spikes",

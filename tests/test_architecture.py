@@ -23,6 +23,7 @@ ALLOWED = {
     "rmt.extremes": LAWS | {"rmt.spikes"},  # which may itself know the laws
     "rmt.tails": TAILS,
     "rmt.metrics": TAILS,
+    "rmt.phases": TAILS,
     "rmt.inference": set(),
     "rmt.sweeps": CORE,
     "rmt.replicates": TAILS | ENSEMBLES | {"rmt.sweeps"},
