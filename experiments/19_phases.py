@@ -54,7 +54,8 @@ def measure(key, *, shape):
     def judged(W):
         s = rmt.spectrum(W)
         ranks = np.linspace(0, M - 1, RANKS).round().astype(int)  # all of them at M = 100
-        return phases.phase(s), s.eigenvalues[ranks] / phases.weigh(s).variance
+        e = phases.weigh(s)
+        return e.phase, s.eigenvalues[ranks] / e.variance
 
     def alarm(k):
         return phases.phase(rmt.Wishart().spectrum(k, (N, M))) != Phase.RANDOM_LIKE

@@ -67,7 +67,7 @@ class Evidence(eqx.Module):
             outside.
         bulk_ks: sup |F_m - F|, the distance of the m eigenvalues inside from the Marchenko-Pastur law.
         has_bulk: whether that is the distance of noise, and those outside are few.
-        zero_share: share of the eigenvalues that are zero to within their error.
+        zero_share: share of the eigenvalues that are zero to within their error; NaN if one is not finite.
         alpha: exponent of the tail, by the fit of `rmt.fit_tail`; NaN where that failed.
     """
 
@@ -79,6 +79,16 @@ class Evidence(eqx.Module):
     has_bulk: Bool[Array, ""]
     zero_share: Float[Array, ""]
     alpha: Float[Array, ""]
+
+    @property
+    def phase(self) -> Int[Array, ""]:
+        """The `Phase` code that this makes; see `phase`."""
+        outlying = jnp.where(self.gap > GAP, Phase.BULK_SPIKES, Phase.BLEEDING_OUT)
+        with_bulk = jnp.where(self.n_outside == 0, Phase.RANDOM_LIKE, outlying)
+        without = jnp.where(self.alpha < HEAVY, Phase.HEAVY_TAILED, Phase.BULK_DECAY)
+        code = jnp.where(self.has_bulk, with_bulk, without)
+        code = jnp.where(self.zero_share >= COLLAPSED, Phase.RANK_COLLAPSE, code)
+        return jnp.where(jnp.isfinite(self.zero_share), code, Phase.UNDEFINED)
 
 
 def phase(s: Spectrum) -> Int[Array, ""]:
@@ -111,13 +121,7 @@ def phase(s: Spectrum) -> Int[Array, ""]:
         two levels say 2 % (`tests/test_phases.py`). Both tests assume entries without excess kurtosis, which moves the edge
         by `rmt.extremes.edge_shift`. How often the other phases are found, `experiments/19_phases.py` measures.
     """
-    e = weigh(s)
-    outlying = jnp.where(e.gap > GAP, Phase.BULK_SPIKES, Phase.BLEEDING_OUT)
-    with_bulk = jnp.where(e.n_outside == 0, Phase.RANDOM_LIKE, outlying)
-    without = jnp.where(e.alpha < HEAVY, Phase.HEAVY_TAILED, Phase.BULK_DECAY)
-    code = jnp.where(e.has_bulk, with_bulk, without)
-    code = jnp.where(e.zero_share >= COLLAPSED, Phase.RANK_COLLAPSE, code)
-    return jnp.where(jnp.all(jnp.isfinite(s.eigenvalues)), code, Phase.UNDEFINED)
+    return weigh(s).phase
 
 
 def weigh(s: Spectrum) -> Evidence:
@@ -157,7 +161,7 @@ def weigh(s: Spectrum) -> Evidence:
         gap=gap,
         bulk_ks=bulk_ks,
         has_bulk=bulk & (n_outside <= FEW * math.sqrt(s.M)),
-        zero_share=1 - s.rank / s.M,
+        zero_share=jnp.where(jnp.all(jnp.isfinite(x)), 1 - s.rank / s.M, jnp.nan),
         alpha=fit_tail(s).alpha,
     )
 
