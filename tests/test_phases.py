@@ -65,7 +65,7 @@ def test_outliers_without_a_gap_bleed_out_and_with_one_are_spikes():
     bulk = np.asarray(law.ppf((np.arange(97) + 0.5) / 97))
     phase_of = jax.jit(phases.weigh)
     for gap, expected in ((5.0, Phase.BLEEDING_OUT), (8.0, Phase.BULK_SPIKES)):
-        outside = float(law.lambda_plus + scale / 200 * gap) + float(scale) / 200 * gap * np.arange(3)
+        outside = bulk[-1] + float(scale) / 200 * gap * np.arange(1, 4)
         e = phase_of(rmt.Spectrum(jnp.asarray(np.r_[bulk, outside]), 200))
         assert (Phase(int(e.phase)), int(e.n_outside)) == (expected, 3)
         assert float(e.variance) == pytest.approx(1, abs=0.01)
