@@ -112,13 +112,14 @@ def check(ds):
 
 def figure(ds):
     fig, axes = plots.figure(4, 2, titles=[p.label for p in SIX], panel=(5.4, 2.6))
-    law = rmt.MarchenkoPastur(Q=np.divide(*(int(n) for n in ds["shape"].values[0].split("x"))))
+    N, M = (int(n) for n in ds["shape"].values[0].split("x"))
+    law = rmt.MarchenkoPastur(Q=N / M)
     for i, ax in enumerate(axes.flat[: len(SIX)]):
         values, unit = ds.eigenvalues.isel(shape=0).values[:, i], "sigma^2 of the bulk"
         if SIX[i] is Phase.RANK_COLLAPSE:  # there the bulk is zero
             values, unit = values / values.mean(axis=1, keepdims=True), "their mean"
         plots.esd(ax, np.minimum(values, 10.0), law)
-        ax.set(xlim=(-0.1, 10.1), ylim=(0, 0.8), xlabel=f"eigenvalues in units of {unit}; all above 10 at 10")
+        ax.set(xlim=(-0.1, 10.1), ylim=(0, 0.8), xlabel=f"eigenvalue / {unit}; 10 stands for more")
     for ax, at in zip(axes[3], (0, -1), strict=True):
         confusion(ax, ds.phase.isel(shape=at).values, ds["shape"].values[at])
     plots.legend(fig)

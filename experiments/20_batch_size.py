@@ -130,7 +130,11 @@ def trend(ds, statement, claimed, name="alpha", matrix=0, equal="epochs"):
     values[part(ds, equal).phase.values[..., matrix] == Phase.UNDEFINED] = np.nan
     batch = np.repeat(ds.batch_size.values, values.shape[1])
     tau = inference.bootstrap_interval(
-        lambda b, v: stats.kendalltau(b, v).statistic, batch, values.ravel(), comparisons=TRENDS, paired=True
+        lambda b, v: float(np.asarray(stats.kendalltau(b, v))[0]),
+        batch,
+        values.ravel(),
+        comparisons=TRENDS,
+        paired=True,
     )
     medians = np.nanmedian(values, axis=1)
     failed = int(np.isnan(values).sum())
