@@ -190,11 +190,14 @@ def figure(ds):
     )
     plots.ticks_at(plots.log_axes(alpha), batch)
     alpha.set(xlabel="batch size", ylabel="fitted alpha, median")
+    plots.log_ticks(alpha, "y")
     for i, b in enumerate(batch):
-        plots.curve(loss, np.linspace(0, 1, CURVE), part(ds).loss.sel(batch_size=b).mean("trial"), f"batch {b}", i)
+        plots.curve(
+            loss, (np.arange(CURVE) + 0.5) / CURVE, part(ds).loss.sel(batch_size=b).mean("trial"), f"batch {b}", i
+        )
     loss.set(xlabel="share of the training", ylabel="cross-entropy", yscale="log")
     for ax, i in zip(esds, (0, -1), strict=True):
-        plots.loglog_esd(ax, part(ds).eigenvalues.values[i])
+        plots.log_ticks(plots.loglog_esd(ax, part(ds).eigenvalues.values[i]))
     for ax in (alpha, loss):
         plots.legend(ax)
     return fig
@@ -222,7 +225,7 @@ claim = rmt.Claim(
     measure=measure,
     check=check,
     figure=figure,
-    caption="Median fitted alpha of the hidden layer's weights against batch size, with simultaneous intervals of the median, beside "
+    caption="Median fitted alpha of the hidden layer's weights against batch size, with 95 % intervals, beside "
     "its initial and its shuffled weights and networks of an equal number of steps; training loss; eigenvalues pooled over networks. "
     "Equal epochs give small batches more steps; the equal-steps networks tell the two apart. Fewer than 100 networks a point.",
 )
