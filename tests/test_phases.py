@@ -31,9 +31,11 @@ MADE = {
 
 @jax.jit
 def weighed(W):
-    return jax.lax.map(lambda A: phases.weigh(rmt.spectrum(A)), W)
+    spectra = jax.lax.map(rmt.spectrum, W)
+    return spectra, jax.lax.map(phases.weigh, spectra)
 
 
+@jax.jit
 def one_of_each():
     keys = jax.random.split(jax.random.key(7), len(MADE))
     return jnp.stack([make(key) for make, key in zip(MADE.values(), keys, strict=True)])
@@ -41,10 +43,10 @@ def one_of_each():
 
 def test_each_definition_finds_what_it_is_made_for_at_every_scale():
     W = one_of_each()
-    e = weighed(W)
+    spectra, e = weighed(W)
     np.testing.assert_array_equal(e.phase, list(MADE))
-    np.testing.assert_array_equal(weighed(1e-3 * W).phase, list(MADE))
-    batch = jax.jit(jax.vmap(phases.phase))(jax.vmap(rmt.spectrum)(W))
+    np.testing.assert_array_equal(weighed(1e-3 * W)[1].phase, list(MADE))
+    batch = jax.jit(jax.vmap(phases.phase))(spectra)
     np.testing.assert_array_equal(batch, e.phase)
 
 
@@ -73,7 +75,7 @@ def test_outliers_without_a_gap_bleed_out_and_with_one_are_spikes():
 
 def test_data_problems_are_a_code_and_mistakes_an_error():
     W = one_of_each()
-    e = weighed(W.at[0, 0, 0].set(jnp.nan).at[1].set(0.0))
+    _, e = weighed(W.at[0, 0, 0].set(jnp.nan).at[1].set(0.0))
     assert [Phase(int(code)).label for code in e.phase[:2]] == ["undefined", "Rank-collapse"]
     with pytest.raises(ValueError, match=r"all eigenvalues of one matrix.*jax.vmap"):
         phases.phase(rmt.Spectrum(jnp.ones((2, 30)), 30))
