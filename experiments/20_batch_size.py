@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import zlib
 from itertools import pairwise
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def fashion(n, part):
             gzip.decompress((folder / f"{part}-{name}-ubyte.gz").read_bytes())
             for name in ("images-idx3", "labels-idx1")
         ]
-    except OSError as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise rmt.InputError(f"FASHION_MNIST={FASHION}: {error}") from error
     images = np.frombuffer(raw[0], np.uint8, n * SIDE**2, offset=16)
     return images.reshape(n, -1) / 255.0, np.frombuffer(raw[1], np.uint8, n, offset=8).astype(int)
