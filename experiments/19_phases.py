@@ -61,7 +61,7 @@ def measure(key, *, shape):
         return phases.phase(rmt.Wishart().spectrum(k, (N, M))) != Phase.RANDOM_LIKE
 
     found, eigenvalues = jax.lax.map(judged, matrices(key, N, M))
-    alarms = jax.lax.map(alarm, jax.random.split(noise_key, NOISES))
+    alarms = jax.vmap(alarm)(jax.random.split(noise_key, NOISES))
     return {"phase": found, "eigenvalues": eigenvalues, "alarm": alarms * 1.0}
 
 

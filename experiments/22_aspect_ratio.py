@@ -21,10 +21,10 @@ EXACT, SAME, RANKS, KEPT, TAIL = (-0.01, 0.01), (-0.05, 0.05), (0.9, 1.0), (0.8,
 
 def measure(key, *, mu, M, Q):
     """Every alpha of one matrix, Gaussian for mu = inf, and the median Hill of a Gaussian spectrum five times as large."""
-    key, noise = jax.random.split(key)
+    pareto, gaussian, noise = jax.random.split(key, 3)
     heavy = jnp.isfinite(mu)
-    pareto = rmt.Pareto(jnp.where(heavy, mu, 3.0)).sample(key, (Q * M, M))
-    W = jnp.where(heavy, pareto, rmt.Gaussian().sample(key, (Q * M, M)))
+    tailed = rmt.Pareto(jnp.where(heavy, mu, 3.0)).sample(pareto, (Q * M, M))
+    W = jnp.where(heavy, tailed, rmt.Gaussian().sample(gaussian, (Q * M, M)))
     s, median = rmt.spectrum(W), rmt.Hill(xmin="median")
     parts = jax.lax.map(lambda part: rmt.spectrum(part).eigenvalues, squares(W, M // 2))
     large = rmt.Wishart().spectrum(noise, (5 * Q * M, 5 * M))
