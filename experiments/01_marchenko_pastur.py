@@ -32,12 +32,10 @@ def check(ds):
         i, worst = inference.worst(slope, CLAIMED)
         at_end = float(ds.ks.sel(entries=entries).isel(N=-1).mean())
         verdicts.append(
-            rmt.Verdict.judge(
+            rmt.Verdict.of(
                 statement,
-                worst.value,
-                worst.interval,
+                worst,
                 CLAIMED,
-                worst.n,
                 f"The KS distance to MP goes as N^{worst.value:.2f} at Q = {Qs[i]}, the slowest of Q = "
                 f"{', '.join(map(str, Qs))}; its mean at N = {int(ds.N[-1])} is {at_end:.4f}.",
             )

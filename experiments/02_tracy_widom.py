@@ -32,22 +32,18 @@ def check(ds):
     for statement, (entries, law) in statements.items():
         ks = inference.ks_test(at_end.tw.sel(entries=entries).values, law.cdf, comparisons=len(statements)).distance
         verdicts.append(
-            rmt.Verdict.judge(
+            rmt.Verdict.of(
                 statement,
-                ks.value,
-                ks.interval,
+                ks,
                 CLAIMED_DISTANCE,
-                ks.n,
                 f"At N x M = {N} x {M} the standardised lambda_max is {ks.value:.3f} away from the law in KS distance.",
             )
         )
     slope = inference.fit_line(np.log10(ds.N / ds.Q[0]), ds.log_gap.sel(entries="Gaussian", Q=ds.Q[0])).slope
-    gap = rmt.Verdict.judge(
+    gap = rmt.Verdict.of(
         "|lambda_max - lambda_plus| ~ M^(-2/3)",
-        slope.value,
-        slope.interval,
+        slope,
         CLAIMED_EXPONENT,
-        slope.n,
         f"The distance to the MP edge goes as M^{slope.value:.3f}, against -0.667.",
     )
     return [verdicts[0], gap, *verdicts[1:]]

@@ -47,7 +47,7 @@ def check(ds):
             f"At N = {N} the mean lambda_max is off by at most {100 * worst.value:+.2f} % "
             f"(theta = {points[i][0]:g} thresholds, Q = {points[i][1]})."
         )
-        verdicts.append(rmt.Verdict.judge(statement, worst.value, worst.interval, CLAIMED_LOCATION, worst.n, sentence))
+        verdicts.append(rmt.Verdict.of(statement, worst, CLAIMED_LOCATION, sentence))
     for statement, strength, claimed in (
         ("A spike at 1.5 thresholds leaves the bulk", 1.5, (0.9, 1)),
         ("A spike at 0.8 thresholds does not", 0.8, (0, 0.1)),
@@ -57,7 +57,7 @@ def check(ds):
         sentence = (
             f"lambda_max exceeds the 99 % point of the noise edge in {100 * share.value:.1f} % of matrices at N = {N}."
         )
-        verdicts.append(rmt.Verdict.judge(statement, share.value, share.interval, claimed, share.n, sentence))
+        verdicts.append(rmt.Verdict.of(statement, share, claimed, sentence))
     return verdicts
 
 

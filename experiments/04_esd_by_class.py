@@ -60,7 +60,7 @@ def tail(ds, mu, name):
     )
     margin = ((1 - EXPONENT) * claimed, (1 + EXPONENT) * claimed)
     statement = f"{name}, mu = {mu}: the upper decade falls as lambda^-(mu/2 + 1)"
-    return rmt.Verdict.judge(statement, alpha.value, alpha.interval, margin, alpha.n, sentence)
+    return rmt.Verdict.of(statement, alpha, margin, sentence)
 
 
 def whole_law(ds):
@@ -72,7 +72,7 @@ def whole_law(ds):
         f"{ds.ks.sel(mu=1).isel(shape=-1).values.mean():.4f} at {ds['shape'].values[-1]}."
     )
     statement = "Ours: the whole ESD of mu = 1 is the Levy-Wishart law with its correction in N"
-    return rmt.Verdict.judge(statement, worst.value, worst.interval, SHARES, worst.n, sentence)
+    return rmt.Verdict.of(statement, worst, SHARES, sentence)
 
 
 def limit(ds, mu, variable, statement):
@@ -84,7 +84,7 @@ def limit(ds, mu, variable, statement):
     if mu > 2:
         outside = ds.outside.sel(mu=mu).isel(shape=-1).values.mean()
         sentence += f", where {outside:.2f} eigenvalues a matrix are outside lambda_plus"
-    return rmt.Verdict.judge(statement, slope.value, slope.interval, FALLS, slope.n, sentence + ".")
+    return rmt.Verdict.of(statement, slope, FALLS, sentence + ".")
 
 
 def check(ds):

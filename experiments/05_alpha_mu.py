@@ -36,7 +36,7 @@ def in_class(ds, entries, low, high, statement):
         f"Mean fitted alpha is {100 * worst.value:+.0f} % off mu/2 + 1 at mu = {mu[i]:g}, the worst of {len(mu)} values; "
         f"the line through them is {line.slope.value:.2f} mu {line.intercept.value:+.2f}."
     )
-    return rmt.Verdict.judge(statement, worst.value, worst.interval, CLAIMED, worst.n, sentence)
+    return rmt.Verdict.of(statement, worst, CLAIMED, sentence)
 
 
 def reproduces(ds, name):

@@ -37,7 +37,7 @@ def accurate(ds, M, laws, statement):
     sentence = (
         f"Mean fitted alpha is {100 * worst.value:+.1f} % off mu/2 + 1 at {words[i]}, the worst of {len(words)} cases."
     )
-    return rmt.Verdict.judge(statement, worst.value, worst.interval, CLAIMED, worst.n, sentence + failures(error))
+    return rmt.Verdict.of(statement, worst, CLAIMED, sentence + failures(error))
 
 
 def trend(ds):
@@ -61,7 +61,7 @@ def trend(ds):
         f"{cases[i][0]} Q = {cases[i][1]}, {100 * worst.value:+.1f} % per factor 10."
     )
     statement = "The error of the mean alpha above mu = 1 falls with M"
-    return rmt.Verdict.judge(statement, worst.value, worst.interval, (-np.inf, 0.0), worst.n, sentence)
+    return rmt.Verdict.of(statement, worst, (-np.inf, 0.0), sentence)
 
 
 def single(ds):
@@ -78,7 +78,7 @@ def single(ds):
         f"one alpha there is {100 * sd:.0f} % of mu/2 + 1, and {100 * float(np.nanstd(error)):.0f} % is the rms over all cases."
     )
     statement = f"One matrix is enough: 90 % of alphas at M = {SMALL} are within 10 % of mu/2 + 1"
-    return rmt.Verdict.judge(statement, worst.value, worst.interval, MOST, worst.n, sentence + failures(error))
+    return rmt.Verdict.of(statement, worst, MOST, sentence + failures(error))
 
 
 def control(ds):
@@ -87,7 +87,7 @@ def control(ds):
     i, worst = inference.worst(inference.mean_interval(error, comparisons=len(words)), CLAIMED)
     sentence = f"Mean alpha is {100 * worst.value:+.0f} % off 1.6, the middle of the range, at {words[i]}."
     statement = f"Control: alpha is the same for every mu < 2, at M = {SMALL}"
-    return rmt.Verdict.judge(statement, worst.value, worst.interval, CLAIMED, worst.n, sentence)
+    return rmt.Verdict.of(statement, worst, CLAIMED, sentence)
 
 
 def check(ds):

@@ -49,7 +49,7 @@ def judge(statement, found, claimed, sentence):
     i, worst = inference.worst(inference.stack(list(found.values())), claimed)
     Q, mu = list(found)[i]
     text = sentence.format(Q=Q, mu=mu, x=worst.value, count=len(found))
-    return rmt.Verdict.judge(statement, worst.value, worst.interval, claimed, worst.n, text)
+    return rmt.Verdict.of(statement, worst, claimed, text)
 
 
 def share(ds):
@@ -85,7 +85,7 @@ def number(ds):
     parts = ", ".join(f"{x:.2f} at mu = {mu:g}" for mu, x in zip(rows.mu.values, by_mu, strict=True))
     sentence = f"There are {ratio.value:.2f} times as many at M = {ds.M.values[-1]}, all mu and Q together: {parts}."
     statement = "Ours: as many outliers as entries whose spike lands there, N M P(|w| > sqrt(N g^-1(x)))"
-    return rmt.Verdict.judge(statement, ratio.value, ratio.interval, EXPECTED, ratio.n, sentence)
+    return rmt.Verdict.of(statement, ratio, EXPECTED, sentence)
 
 
 def outlier_exponent(ds, variable, statement):
@@ -135,7 +135,7 @@ def control(ds):
     some = inference.proportion_interval(int((rows > 0).sum()), rows.size)
     sentence = f"{100 * some.value:.1f} % of matrices have one at M = {ds.M.values[-1]}."
     statement = f"Control: at mu = {CONTROL:g} at most 5 % of matrices have an outlier"
-    return rmt.Verdict.judge(statement, some.value, some.interval, (0.0, 0.05), some.n, sentence)
+    return rmt.Verdict.of(statement, some, (0.0, 0.05), sentence)
 
 
 def check(ds):

@@ -52,7 +52,7 @@ def separates(ds):
         f"N = {N[0]} to {N[-1]}; N^{2 - mu / 2:.2f} is expected."
     )
     statement = f"mu = 4 separates: outliers multiply with N at mu = {BELOW:g} and die out at mu = {ABOVE:g}"
-    return rmt.Verdict.judge(statement, worst.value, worst.interval, SIGN, worst.n, sentence)
+    return rmt.Verdict.of(statement, worst, SIGN, sentence)
 
 
 def edge_point(law, N):
@@ -79,7 +79,7 @@ def atom(ds):
         f"at the edge itself, in brackets the limit, are {at_edge} for {' and '.join(LAWS)}."
     )
     statement = f"Ours: at mu = 4 the mass exp(-k/sigma^4) stays at the edge, seen at {CLEAR} lambda_plus"
-    return rmt.Verdict.judge(statement, worst.value, worst.interval, ATOM, worst.n, sentence)
+    return rmt.Verdict.of(statement, worst, ATOM, sentence)
 
 
 def follows(ds, law_of, statement):
@@ -93,7 +93,7 @@ def follows(ds, law_of, statement):
     sentence = (
         f"The KS distance is {worst.value:.3f} for {list(tests)[i]} entries at N = {N}, the worse of {len(tests)}."
     )
-    return rmt.Verdict.judge(statement, worst.value, worst.interval, LAW, worst.n, sentence)
+    return rmt.Verdict.of(statement, worst, LAW, sentence)
 
 
 def edge_alone(law, N):
@@ -111,7 +111,7 @@ def kink(ds):
     failed = sum(int(np.isnan(part).sum()) for part in parts)
     sentence = f"Mean alpha is {means} at mu = 1.9, 2, 2.1 and N = {N}, mu/2 + 1 = 1.95, 2, 2.05; {failed} fits failed."
     statement = "mu = 2 shows as a break in alpha (second difference above 0.1)"
-    return rmt.Verdict.judge(statement, second.value, second.interval, BREAK, second.n, sentence)
+    return rmt.Verdict.of(statement, second, BREAK, sentence)
 
 
 def growth(ds, variable, exponent, statement, what):
@@ -125,7 +125,7 @@ def growth(ds, variable, exponent, statement, what):
     worst = inference.worst(inference.stack(errors), GROWTH)[1]
     found = ", ".join(f"{line.slope.value:.2f} ({a:.2f})" for line, a in zip(lines, claimed, strict=True))
     sentence = f"{what}'s exponent of N at mu = 1.9, 2, 2.1, in brackets the asymptotic one: {found}."
-    return rmt.Verdict.judge(statement, worst.value, worst.interval, GROWTH, worst.n, sentence)
+    return rmt.Verdict.of(statement, worst, GROWTH, sentence)
 
 
 def check(ds):

@@ -34,7 +34,7 @@ def judge(ds, entries, low, high, exponent, statement):
         f"At mu = {mu[i]:g} lambda_max goes as N^{slope.value[i]:.3f}, where {exponent(mu)[i]:.3f} is claimed; "
         f"the worst of {len(mu)}."
     )
-    return rmt.Verdict.judge(statement, worst.value, worst.interval, CLAIMED, worst.n, sentence)
+    return rmt.Verdict.of(statement, worst, CLAIMED, sentence)
 
 
 def published(mu):

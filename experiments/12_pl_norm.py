@@ -40,7 +40,7 @@ def judge(ratio, mu, statement, what, claimed=CLAIMED):
     error = inference.mean_interval(ratio - 1, comparisons=len(mu))
     i, worst = inference.worst(error, claimed)
     sentence = f"{what} by {100 * worst.value:+.1f} % at mu = {mu[i]:g}, the worst of {len(mu)} values."
-    return rmt.Verdict.judge(statement, worst.value, worst.interval, claimed, worst.n, sentence)
+    return rmt.Verdict.of(statement, worst, claimed, sentence)
 
 
 def part(ds, entries, low, high):

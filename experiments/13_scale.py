@@ -45,7 +45,7 @@ def judge_invariance(ds, name, unit, what):
         f"{what} moves by {worst.value:.3g} at mu = {mu[i]:g} between c = 0.01 and 100, the worst of {len(mu)} values."
     )
     statement = f"{what} does not depend on the scale of W"
-    return rmt.Verdict.judge(statement, worst.value, worst.interval, CLAIMED, worst.n, sentence)
+    return rmt.Verdict.of(statement, worst, CLAIMED, sentence)
 
 
 def concordance(ds, entries):
@@ -64,7 +64,7 @@ def judge_order(ds):
         f"{100 * share.value[SCALES.index(1.0)]:.0f} % at c = 1."
     )
     statement = "alpha log lambda_max orders matrices of unlike mu as log ||W||_F^2 does, at every scale"
-    return rmt.Verdict.judge(statement, worst.value, worst.interval, KEPT, worst.n, sentence)
+    return rmt.Verdict.of(statement, worst, KEPT, sentence)
 
 
 def check(ds):

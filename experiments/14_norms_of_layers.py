@@ -68,7 +68,7 @@ def relation(what, x, y, n_failed):
     rho = inference.bootstrap_interval(rank_correlation, x, y, paired=True)
     statement = f"alpha log lambda_max and log ||W||_F^2 rise together over {what}"
     sentence = f"Spearman {rho.value:.2f} over {rho.n} of them; {n_failed} without a fit."
-    return rmt.Verdict.judge(statement, rho.value, rho.interval, RISES, rho.n, sentence)
+    return rmt.Verdict.of(statement, rho, RISES, sentence)
 
 
 def same_number(ds):
@@ -79,7 +79,7 @@ def same_number(ds):
         f"{np.max(ratio):.2f}; lambda_max lies on both sides of 1, where the ratio diverges, if its sign changes."
     )
     statement = "In real layers alpha log lambda_max is log ||W||_F^2 within 10 %"
-    return rmt.Verdict.judge(statement, middle.value, middle.interval, WITHIN, middle.n, sentence)
+    return rmt.Verdict.of(statement, middle, WITHIN, sentence)
 
 
 def inside(observed, null):
@@ -92,7 +92,7 @@ def inside(observed, null):
 def behaves(statement, within, sentence):
     share = inference.proportion_interval(int(within.sum()), within.size)
     sentence = f"{within.sum()} of {within.size} do. {sentence}"
-    return rmt.Verdict.judge(statement, share.value, share.interval, BEHAVES, share.n, sentence)
+    return rmt.Verdict.of(statement, share, BEHAVES, sentence)
 
 
 def check(ds):
@@ -146,10 +146,9 @@ def figure(ds):
     return fig
 
 
-def _small(n):
-    """n layers of at most 256 x 256 entries, spread over the networks."""
-    small = realnets.cached_layers(max_entries=2**16) or (NONE,)
-    return small[:: -(-len(small) // n)]
+def _small(count):
+    """Layers of at most 256 x 256 entries."""
+    return realnets.cached_layers(2**16, count) or (NONE,)
 
 
 def _size(layers, n_trials):

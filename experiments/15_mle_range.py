@@ -24,12 +24,6 @@ def measure(key, *, law, n, alpha):
     return {"alpha_fit": fit.alpha, "stderr": fit.stderr, "n_tail": fit.n_tail * 1.0}
 
 
-def failures(trials):
-    """How many fits gave no number, in words; nothing where all did."""
-    failed = int(np.isnan(trials).sum())
-    return f" {failed} fits gave no number and are left out." if failed else ""
-
-
 def biased(ds, laws, low, high, statement):
     """Is the mean fit within the margin of the true alpha, at every alpha of the range, law and n?"""
     part = ds.alpha_fit.sel(law=list(laws), alpha=slice(low, high)).stack(point=("law", "n", "alpha"))
@@ -39,9 +33,9 @@ def biased(ds, laws, low, high, statement):
     law, n, alpha = part.point.values[i]
     sentence = (
         f"{law}, n = {n}, alpha = {alpha:g}: the mean fit is {np.nanmean(trials[i]):.2f}, {100 * worst.value:+.0f} % off; "
-        f"the worst of {len(error)} points.{failures(trials)}"
+        f"the worst of {len(error)} points.{inference.left_out(trials)}"
     )
-    return rmt.Verdict.judge(statement, worst.value, worst.interval, CLAIMED, worst.n, sentence)
+    return rmt.Verdict.of(statement, worst, CLAIMED, sentence)
 
 
 def comes_back(ds):
@@ -53,10 +47,10 @@ def comes_back(ds):
     law, alpha, value = points[i]
     sentence = (
         f"{law}, alpha = {alpha:g}: the mean fit is {np.nanmean(trials[i]):.3f}, the earlier one {value:.2f}; the worst of "
-        f"{len(points)}.{failures(trials)}"
+        f"{len(points)}.{inference.left_out(trials)}"
     )
     statement = f"Ours: the mean fits at n = {REFERENCE_N} that were measured earlier come back"
-    return rmt.Verdict.judge(statement, worst.value, worst.interval, REFERENCE_MARGIN, worst.n, sentence)
+    return rmt.Verdict.of(statement, worst, REFERENCE_MARGIN, sentence)
 
 
 def spread_ratio(alpha, stderr):
@@ -81,7 +75,7 @@ def as_precise_as_stated(ds):
         f"(alpha - 1)/sqrt(n_tail), which takes xmin as given; the worst of {len(alpha)} values of alpha."
     )
     statement = "The spread of alpha is its Cramer-Rao error (alpha - 1)/sqrt(n_tail)"
-    return rmt.Verdict.judge(statement, worst.value, worst.interval, SPREAD, worst.n, sentence)
+    return rmt.Verdict.of(statement, worst, SPREAD, sentence)
 
 
 def check(ds):

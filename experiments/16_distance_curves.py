@@ -57,7 +57,7 @@ def worst_error(wrong, statement, what):
     i, worst = inference.worst(inference.stack(shares), ERRORS)
     kind, alpha = table.point.values[i]
     sentence = f"{what} is wrong for {100 * worst.value:.0f} % of the {kind} tails with alpha = {alpha:g}, the worst of {k} points."
-    return rmt.Verdict.judge(statement, worst.value, worst.interval, ERRORS, worst.n, sentence)
+    return rmt.Verdict.of(statement, worst, ERRORS, sentence)
 
 
 def deeper(good, bad):
@@ -77,7 +77,7 @@ def apart_by_depth(ds):
         f"{worst.value:.2f}, where 0.5 is a coin; the worst of {len(pairs)} pairs."
     )
     statement = "Without a threshold: the minimum of D is deeper for a good tail than for the others"
-    return rmt.Verdict.judge(statement, worst.value, worst.interval, APART, worst.n, sentence)
+    return rmt.Verdict.of(statement, worst, APART, sentence)
 
 
 def at_the_start(ds):
@@ -87,7 +87,7 @@ def at_the_start(ds):
         f"The median xmin found is {worst.value:.2f} for alpha = {part.alpha.values[i]:g}, where the tail begins at 1."
     )
     statement = "Control: on a good tail the minimum of D is where the power law begins"
-    return rmt.Verdict.judge(statement, worst.value, worst.interval, START, worst.n, sentence)
+    return rmt.Verdict.of(statement, worst, START, sentence)
 
 
 def check(ds):

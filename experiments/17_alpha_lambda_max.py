@@ -40,11 +40,6 @@ def correlation(alpha, log_lambda, comparisons=1):
     )
 
 
-def failures(ds):
-    failed = int(np.isnan(ds.alpha.values).sum())
-    return f" {failed} fits gave no number and are left out." if failed else ""
-
-
 def between(ds, reading, statement):
     """All matrices of all mu together, for each entry law."""
     parts = [ds.sel(entries=law) for law in LAWS]
@@ -53,7 +48,7 @@ def between(ds, reading, statement):
     sentence = f"Across mu from {ds.mu.values[0]:g} to {ds.mu.values[-1]:g} the rank correlations are " + " and ".join(
         f"{value:.2f} ({law})" for value, law in zip(found.value, LAWS, strict=True)
     )
-    return rmt.Verdict.judge(statement, worst.value, worst.interval, STRONG, worst.n, f"{sentence}.{failures(ds)}")
+    return rmt.Verdict.of(statement, worst, STRONG, f"{sentence}.{inference.left_out(ds.alpha)}")
 
 
 def correlations_within(ds, law, low=None, high=None):
@@ -73,9 +68,9 @@ def within(ds, low, high, statement):
     certain = sum(e.high < 0 for e in found)
     sentence = (
         f"At mu = {points[i][1]:g}, {points[i][0]}, the rank correlation over {worst.n} draws is {worst.value:+.2f}; it is "
-        f"certainly negative at {certain} of {len(found)} points.{failures(ds)}"
+        f"certainly negative at {certain} of {len(found)} points.{inference.left_out(ds.alpha)}"
     )
-    return rmt.Verdict.judge(statement, worst.value, worst.interval, NEGATIVE, worst.n, sentence)
+    return rmt.Verdict.of(statement, worst, NEGATIVE, sentence)
 
 
 def control(ds):
@@ -85,7 +80,7 @@ def control(ds):
     i, worst = inference.worst(inference.stack([correlation(a, l, part.mu.size) for a, l in rows]), NONE)
     sentence = f"At mu = {part.mu.values[i]:g} it is {worst.value:+.2f}, the worst of {part.mu.size} values."
     statement = "Control: alpha and the lambda_max of another draw have no rank correlation within a class"
-    return rmt.Verdict.judge(statement, worst.value, worst.interval, NONE, worst.n, sentence)
+    return rmt.Verdict.of(statement, worst, NONE, sentence)
 
 
 def check(ds):

@@ -43,10 +43,8 @@ def judge(ds, estimate, claimed, statement, what, pooled=False):
     found = [estimate(ds.sel(entries=law, mu=mu), len(points)) for law, mu in points]
     i, worst = inference.worst(inference.stack(found), claimed)
     where = f"{points[i][0]}, {'all mu together' if pooled else f'mu = {points[i][1]:g}'}"
-    failed = int(np.isnan(ds.alpha.values).sum())
-    left_out = f" {failed} fits gave no number and are left out." if failed else ""
-    sentence = f"{what} {worst.value:.2f} for {where}, the worst of {len(points)}.{left_out}"
-    return rmt.Verdict.judge(statement, worst.value, worst.interval, claimed, worst.n, sentence)
+    sentence = f"{what} {worst.value:.2f} for {where}, the worst of {len(points)}.{inference.left_out(ds.alpha)}"
+    return rmt.Verdict.of(statement, worst, claimed, sentence)
 
 
 def gap_in_spreads(rows, comparisons):

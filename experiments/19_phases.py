@@ -74,7 +74,7 @@ def share(ds, row, code, comparisons, shape=-1):
 def one(ds, statement, row, code, claimed, comparisons):
     found = share(ds, row, code, comparisons)
     sentence = f"{100 * found.value:.0f} % of these matrices, {ds['shape'].values[-1]}, are called {code.label}."
-    return rmt.Verdict.judge(statement, found.value, found.interval, claimed, found.n, sentence)
+    return rmt.Verdict.of(statement, found, claimed, sentence)
 
 
 def all_six(ds):
@@ -83,9 +83,7 @@ def all_six(ds):
     sentence = (
         f"Of the six, {SIX[i].label} is recognised least surely at {ds['shape'].values[-1]}: {100 * worst.value:.0f} %."
     )
-    return rmt.Verdict.judge(
-        "Each of the six phases is recognised", worst.value, worst.interval, RECOGNISED, worst.n, sentence
-    )
+    return rmt.Verdict.of("Each of the six phases is recognised", worst, RECOGNISED, sentence)
 
 
 def noise(ds):
@@ -97,7 +95,7 @@ def noise(ds):
         f"{len(rates)} shapes; nominal is {200 * phases.LEVEL:g} %."
     )
     statement = "Control: Gaussian noise is Random-like, at the nominal level"
-    return rmt.Verdict.judge(statement, worst.value, worst.interval, ALARMS, worst.n, sentence)
+    return rmt.Verdict.of(statement, worst, ALARMS, sentence)
 
 
 def check(ds):

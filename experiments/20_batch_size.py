@@ -144,7 +144,7 @@ def trend(ds, statement, claimed, name="alpha", matrix=0, equal="epochs"):
         f"{batch[0]} and {medians[-1]:.3g} at {batch[-1]}"
     )
     sentence += f"; {failed} of {values.size} networks have none." if failed else "."
-    return rmt.Verdict.judge(statement, tau.value, tau.interval, claimed, tau.n, sentence)
+    return rmt.Verdict.of(statement, tau, claimed, sentence)
 
 
 def leaves(ds):
@@ -155,7 +155,7 @@ def leaves(ds):
     accuracy = 100 * float(smallest.accuracy.mean())
     sentence = f"At batch size {int(smallest.batch_size)}: {names}, of {found.size}; test accuracy {accuracy:.0f} %, {data_used(ds)}."
     statement = "Most networks of the smallest batch size are no longer Random-like"
-    return rmt.Verdict.judge(statement, moved.value, moved.interval, MOST, moved.n, sentence)
+    return rmt.Verdict.of(statement, moved, MOST, sentence)
 
 
 def data_used(ds):

@@ -69,9 +69,7 @@ def accuracy(ds, name, regime):
         f"{said} for {HEAVY[i // len(mu)]} entries at mu = {mu[i % len(mu)]:g}, N = {ds.N.values[-1]}, the worst of {len(cells)} "
         f"cells; it gives no number in {100 * silent.mean():.0f} % of all trials."
     )
-    return rmt.Verdict.judge(
-        f"{ESTIMATES[name]}: within 20 % of mu, {regime}", worst.value, worst.interval, NEAR, worst.n, sentence
-    )
+    return rmt.Verdict.of(f"{ESTIMATES[name]}: within 20 % of mu, {regime}", worst, NEAR, sentence)
 
 
 def coverage(ds, regime):
@@ -89,7 +87,7 @@ def coverage(ds, regime):
         f"{worst.value:.0%} in the worst of {len(each.n)} cells with ten answers or more; in all "
         f"{np.nansum(inside):.0f} of {np.sum(~np.isnan(inside))}."
     )
-    return rmt.Verdict.judge(statement, worst.value, worst.interval, COVERED, worst.n, sentence)
+    return rmt.Verdict.of(statement, worst, COVERED, sentence)
 
 
 def cannot_say(ds):
@@ -102,7 +100,7 @@ def cannot_say(ds):
         f"median one, at N = {ds.N.values[-1]} for mu = {', '.join(f'{m:g}' for m in mu)}."
     )
     statement = "Above mu = 3.5 a matrix does not identify mu: too few outliers in at least 90 %"
-    return rmt.Verdict.judge(statement, worst.value, worst.interval, DECLINES, worst.n, sentence)
+    return rmt.Verdict.of(statement, worst, DECLINES, sentence)
 
 
 def silent_on_noise(ds):
@@ -110,7 +108,7 @@ def silent_on_noise(ds):
     share = inference.proportion_interval(int(noise.sum()), noise.size)
     sentence = f"It declines {noise.sum()} of {noise.size} matrices; the most outliers in one are {int(ds.k.sel(entries=NOISE).max())}."
     statement = "Negative control: on Gaussian noise it says that it cannot say, in 95 % of matrices"
-    return rmt.Verdict.judge(statement, share.value, share.interval, WRONG, share.n, sentence)
+    return rmt.Verdict.of(statement, share, WRONG, sentence)
 
 
 def check(ds):

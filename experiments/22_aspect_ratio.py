@@ -63,7 +63,7 @@ def judge(statement, family, claimed, Q, found):
     i, worst = inference.worst(family, claimed)
     found = found.format(value=worst.value, percent=f"{100 * worst.value:+.1f} %")
     sentence = f"{found} at Q = {Q[i]}" + (f", the worst of {len(Q)} shapes." if len(Q) > 1 else ".")
-    return rmt.Verdict.judge(statement, worst.value, worst.interval, claimed, worst.n, sentence)
+    return rmt.Verdict.of(statement, worst, claimed, sentence)
 
 
 def exact(ds):

@@ -46,13 +46,14 @@ def read_layers(source: str, min_M: int = MIN_M, say: Callable[[str], None] = la
     return Layers(checkpoint.tensors, min_M, source, checkpoint.format)
 
 
-def cached_layers(max_entries: int | None = None, min_M: int = MIN_M) -> tuple[str, ...]:
+def cached_layers(max_entries: int | None = None, count: int | None = None, min_M: int = MIN_M) -> tuple[str, ...]:
     """NETWORK/LAYER for every weight matrix of the networks of the zoo that were fetched before; nothing is downloaded.
 
     Experiments take their layers from here: what there is depends on the machine, and none at all is an answer too.
 
     Args:
         max_entries: leave out matrices with more entries; None keeps all.
+        count: no more than this many of them, spread over the networks; None keeps all.
         min_M: as of `Layers`.
 
     Raises:
@@ -63,7 +64,7 @@ def cached_layers(max_entries: int | None = None, min_M: int = MIN_M) -> tuple[s
         if (path := zoo.cached(network)) is not None:
             planned = Layers(open_checkpoint(path).tensors, min_M).planned
             found += [f"{network.name}/{name}" for name, N, M in planned if most >= N * M]
-    return tuple(found)
+    return tuple(found[:: -(-len(found) // count)] if found and count else found)
 
 
 def cached_layer(name: str, min_M: int = MIN_M) -> Layer:

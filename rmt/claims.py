@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
+    from rmt.inference import Estimate
+
 Outcome = Literal["supported", "contradicted", "inconclusive"]
 
 
@@ -59,6 +61,11 @@ class Verdict:
         else:
             outcome = "inconclusive"
         return cls(statement, outcome, float(effect), (float(low), float(high)), int(n), sentence)
+
+    @classmethod
+    def of(cls, statement: str, found: "Estimate", claimed: tuple[float, float], sentence: str) -> "Verdict":
+        """`judge` an estimate of `rmt.inference` by its interval."""
+        return cls.judge(statement, found.value, found.interval, claimed, found.n, sentence)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; non-finite numbers become null."""

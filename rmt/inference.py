@@ -342,6 +342,12 @@ def worst(estimates: Estimate, claimed: tuple[float, float]) -> tuple[int, Estim
     return i, estimates[i]
 
 
+def left_out(fits: ArrayLike) -> str:
+    """A sentence on how many of the fits gave no number, NaN, to follow another; nothing where all did."""
+    failed = int(np.isnan(np.asarray(fits, float)).sum())
+    return f" {failed} fits gave no number and are left out." if failed else ""
+
+
 def _single_level(level: float, comparisons: int) -> float:
     if not 0 < level < 1:
         raise ValueError(f"level must lie strictly between 0 and 1, got {level}; 95 % is 0.95")

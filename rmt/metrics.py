@@ -6,7 +6,7 @@ WeightWatcher has no 1/N: its eigenvalues are N lambda, and its `alpha_weighted`
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from rmt.laws.base import Law
 from rmt.spectra import Spectrum
@@ -60,9 +60,13 @@ def ks_distance(s: Spectrum, law: Law) -> Float[Array, "*batch"]:
 
     Eigenvalues repel, so this is far below the KS distance of M independent draws, and no table of that test applies.
     """
-    F = law.cdf(_all(s))
-    i = jnp.arange(s.M, dtype=F.dtype)
-    return jnp.max(jnp.maximum(F - i / s.M, (i + 1) / s.M - F), axis=-1)
+    return largest_gap(law.cdf(_all(s)), s.M)
+
+
+def largest_gap(F: Float[Array, "*batch M"], m: ArrayLike) -> Float[Array, "*batch"]:
+    """sup |F_m - F| for F at the m smallest of sorted values; those after them do not count."""
+    i = jnp.arange(F.shape[-1], dtype=F.dtype)
+    return jnp.max(jnp.where(i < m, jnp.maximum(F - i / m, (i + 1) / m - F), 0), axis=-1)
 
 
 def _all(s: Spectrum) -> Float[Array, "*batch M"]:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from rmt.laws import MarchenkoPastur, TracyWidom, johnstone
+from rmt.metrics import largest_gap
 from rmt.spectra import Spectrum
 from rmt.tails import fit_tail
 
@@ -32,6 +33,7 @@ COLLAPSED = 0.05
 
 _COUNT_VAR = 0.4  # of the number of eigenvalues below a point in the bulk, (ln M + this)/pi^2
 _BULK_KS = (1.3, 0.61)  # the 99 % point of M D for noise, this + this ln M
+_FEWEST = 20
 _PASSES = 3  # over the variance and the outliers, which must not count in it
 
 
@@ -151,7 +153,7 @@ def weigh(s: Spectrum) -> Evidence:
         variance, edge = _bulk_of(x, s, s.M - n_outside)
         n_outside = jnp.sum(x > edge)
     m = s.M - n_outside
-    bulk_ks = _distance(x, s, variance, m)
+    bulk_ks = largest_gap(MarchenkoPastur(Q=s.Q).cdf(x / jnp.where(variance > 0, variance, 1)), m)
     bulk = bulk_ks * m <= _BULK_KS[0] + _BULK_KS[1] * jnp.log(m)
     unit = variance * johnstone(s.N, s.M)[1] / s.N
     gap = jnp.max(jnp.where(x[1:] > edge, jnp.diff(x), 0)) / jnp.where(unit > 0, unit, 1)
@@ -176,16 +178,6 @@ def _bulk_of(x: Array, s: Spectrum, m: Array) -> tuple[Array, Array]:
     wider = jnp.sqrt(1 + (centre / scale * error) ** 2 / tw.var)
     point = tw.mean + wider * (tw.isf(LEVEL) - tw.mean)
     return variance, variance / s.N * (centre + scale * point)
-
-
-def _distance(x: Array, s: Spectrum, variance: Array, m: Array) -> Array:
-    """sup |F_m - F| of the m smallest eigenvalues and the law of that variance."""
-    F = MarchenkoPastur(Q=s.Q).cdf(x / jnp.where(variance > 0, variance, 1))
-    rank = jnp.arange(s.M)
-    return jnp.max(jnp.where(rank < m, jnp.maximum(F - rank / m, (rank + 1) / m - F), 0))
-
-
-_FEWEST = 20
 
 
 def _checked(s: Spectrum) -> Float[Array, " M"]:

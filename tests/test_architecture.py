@@ -23,7 +23,7 @@ ALLOWED = {
     "rmt.extremes": LAWS | {"rmt.spikes"},  # which may itself know the laws
     "rmt.tails": TAILS,
     "rmt.metrics": TAILS,
-    "rmt.phases": TAILS,
+    "rmt.phases": TAILS | {"rmt.metrics"},
     "rmt.inference": set(),
     "rmt.sweeps": CORE,
     "rmt.replicates": TAILS | ENSEMBLES | {"rmt.sweeps"},

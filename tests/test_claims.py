@@ -6,6 +6,7 @@ import pytest
 
 from rmt.claims import Verdict, load_claims
 from rmt.errors import InputError
+from rmt.inference import Estimate
 
 CLAIM = """
 import rmt
@@ -28,6 +29,11 @@ claim = rmt.Claim(name={name!r}, title="t", quote="q", source="s", criterion="c"
 )
 def test_judged_by_intervals(interval, outcome):
     assert Verdict.judge("s", 1.5, interval, (1.0, 2.0), 10, "").outcome == outcome
+
+
+def test_an_estimate_is_judged_by_its_interval():
+    judged = Verdict.judge("s", 1.5, (1.2, 1.8), (1.0, 2.0), 10, "found")
+    assert Verdict.of("s", Estimate(1.5, 1.2, 1.8, 10), (1.0, 2.0), "found") == judged
 
 
 def test_json_has_no_nan():

@@ -12,6 +12,7 @@ from rmt.inference import (
     exponent_interval,
     fit_line,
     ks_test,
+    left_out,
     mean_interval,
     median_interval,
     proportion_interval,
@@ -198,6 +199,11 @@ def test_exponents_of_nothing():
     assert math.isnan(exponent_interval(0, 0, 2.0).value)
     assert exponent_interval(0, 5, 2.0).value == exponent_interval(0, 5, 2.0).high == math.inf
     assert exponent_interval(5, 0, 2.0).value == exponent_interval(5, 0, 2.0).low == -math.inf
+
+
+def test_fits_without_a_number_are_counted():
+    assert left_out([1.0, 2.0]) == ""
+    assert left_out([[1.0, math.nan], [math.nan, 2.0]]) == " 2 fits gave no number and are left out."
 
 
 def family(*intervals) -> Estimate:

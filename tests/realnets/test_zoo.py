@@ -82,6 +82,7 @@ def test_layers_of_cached_networks_are_listed_and_read_without_a_download(monkey
     monkeypatch.setitem(zoo.ZOO, "toy", pinned)
     assert cached_layers() == ("toy/a", "toy/b")
     assert cached_layers(max_entries=4500) == ("toy/b",)
+    assert cached_layers(count=1) == ("toy/a",)
     np.testing.assert_array_equal(cached_layer("toy/a").W, weights["a"].T)
     for name in ("toy/c", "nessie/a", "toy"):
         with pytest.raises(InputError, match="no such layer in a network fetched before"):
