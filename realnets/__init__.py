@@ -11,9 +11,10 @@ from realnets.analysis import Analysis, analyze
 from realnets.layers import Layer, Layers, Skipped
 from realnets.nulls import Comparison, compare
 from realnets.readers import Checkpoint, Tensor, open_checkpoint
-from realnets.sources import cached_layer, cached_layers, open_source, read_layers
+from realnets.sources import NO_NETWORK, cached_layer, cached_layers, layer_axis, open_source, read_layers
 
 __all__ = [
+    "NO_NETWORK",
     "Analysis",
     "Checkpoint",
     "Comparison",
@@ -25,6 +26,7 @@ __all__ = [
     "cached_layer",
     "cached_layers",
     "compare",
+    "layer_axis",
     "open_checkpoint",
     "open_source",
     "read_layers",

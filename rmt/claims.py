@@ -2,6 +2,7 @@
 
 import importlib.util
 import math
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -67,6 +68,29 @@ class Verdict:
         """`judge` an estimate of `rmt.inference` by its interval."""
         return cls.judge(statement, found.value, found.interval, claimed, found.n, sentence)
 
+    @classmethod
+    def of_all(
+        cls, statement: str, found: Mapping[Any, "Estimate"], claimed: tuple[float, float], sentence: str
+    ) -> "Verdict":
+        """Judge what is said of every member of a family by the worst of them (`rmt.inference.worst`).
+
+        Args:
+            found: the estimate of each member, with intervals simultaneous over the family, by what names it.
+            claimed: as for `judge`.
+            sentence: a format string of `at`, the name of the worst (`at[0]`, `at[1]`, ... if it is a tuple), `x`, its
+                estimate, `percent`, 100 x, and `count`, the number of members.
+        """
+        from rmt import inference  # a quarter of a second of SciPy, which `import rmt` need not pay
+
+        i, worst = inference.worst(inference.stack(list(found.values())), claimed)
+        parts = {"at": list(found)[i], "x": worst.value, "percent": 100 * worst.value, "count": len(found)}
+        return cls.of(statement, worst, claimed, sentence.format(**parts))
+
+    @classmethod
+    def not_tested(cls, statement: str, why: str) -> "Verdict":
+        """Inconclusive for want of data."""
+        return cls(statement, "inconclusive", math.nan, (-math.inf, math.inf), 0, f"Not tested: {why}")
+
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; non-finite numbers become null."""
         row = asdict(self)
@@ -81,10 +105,35 @@ def _finite(x: float) -> float | None:
 
 @dataclass(frozen=True)
 class Size:
-    """A grid and the number of trials per point: int, bool and str axes are static, float axes are traced."""
+    """A grid and the number of trials per point: int, bool and str axes are static, float axes are traced.
+
+    Attributes:
+        grid: values of each axis.
+        n_trials: trials at each point.
+        also: further grids over the same axes, such as one of larger matrices and fewer trials. The dataset spans all;
+            what none of them asks for is NaN.
+    """
 
     grid: Mapping[str, Sequence[Any]]
     n_trials: int
+    also: Sequence["Size"] = ()
+
+    @property
+    def parts(self) -> tuple["Size", ...]:
+        """This grid and the further ones."""
+        return (self, *self.also)
+
+
+def shape_of(text: str) -> tuple[int, int]:
+    """(600, 300) of "600x300", as axes of a grid spell the shape N x M of a matrix.
+
+    Raises:
+        ValueError: it is spelled otherwise.
+    """
+    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
+    if not match:
+        raise ValueError(f"a shape is spelled NxM, as 600x300; got {text!r}")
+    return int(match[1]), int(match[2])
 
 
 @dataclass(frozen=True)

@@ -322,6 +322,22 @@ def exponent_interval(first: int, last: int, factor: float, level: float = 0.95,
         return share.map(lambda p: float((np.log(p) - np.log1p(-p)) / np.log(factor)))
 
 
+def rank_correlation(x: ArrayLike, y: ArrayLike, level: float = 0.95, comparisons: int = 1) -> Estimate:
+    """Spearman's correlation of the ranks of two columns, with the interval of `bootstrap_interval` over their rows.
+
+    Args:
+        x: one column, of any shape.
+        y: the other, in the same order. A row with a NaN is dropped.
+        level: joint confidence of the family.
+        comparisons: number of intervals in the family.
+    """
+
+    def spearman(x: np.ndarray, y: np.ndarray) -> float:
+        return float(np.corrcoef(stats.rankdata(x), stats.rankdata(y))[0, 1])
+
+    return bootstrap_interval(spearman, np.ravel(x), np.ravel(y), level=level, comparisons=comparisons, paired=True)
+
+
 def stack(estimates: Sequence[Estimate]) -> Estimate:
     """Many estimates as one of arrays."""
     return Estimate(*(np.array([getattr(e, name) for e in estimates]) for name in ("value", "low", "high", "n")))

@@ -44,18 +44,23 @@ def run_claim(
     store = base.with_suffix(".zarr")
     earlier = _seconds(base.with_suffix(".json")) if store.exists() and not restart else 0.0
     start = time.perf_counter()
+    parts = claim.sizes[size].parts
     with names(store):
-        ds = sweep(
-            claim.measure,
-            claim.sizes[size].grid,
-            key=point_key(jax.random.key(seed), {"claim": claim.name}),
-            n_trials=claim.sizes[size].n_trials,
-            store=store,
-            executor=executor,
-            shard=shard,
-            progress=claim.name,
-            restart=restart,
-        )
+        swept = [
+            sweep(
+                claim.measure,
+                part.grid,
+                key=point_key(jax.random.key(seed), {"claim": claim.name}),
+                n_trials=part.n_trials,
+                store=store,
+                executor=executor,
+                shard=shard,
+                progress=claim.name if len(parts) == 1 else f"{claim.name} {i} of {len(parts)}",
+                restart=restart and i == 1,
+            )
+            for i, part in enumerate(parts, 1)
+        ]
+    ds = _union(swept)
     seconds = earlier + time.perf_counter() - start
     if ds.attrs["missing_cells"]:
         return ds, ()
@@ -67,6 +72,20 @@ def run_claim(
     with written_whole(base.with_suffix(".json")) as path:
         path.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     return ds, verdicts
+
+
+def _union(parts: Sequence["xr.Dataset"]) -> "xr.Dataset":
+    """One dataset over the axes of all parts, in their order; NaN where no part has a value."""
+    first, *others = parts
+    if not others:
+        return first
+    axes = {str(name): list(dict.fromkeys(v for ds in parts for v in ds[name].values)) for name in first.coords}
+    axes["trial"] = list(range(max(ds.sizes["trial"] for ds in parts)))
+    first, *others = (ds.assign_coords(trial=range(ds.sizes["trial"])).reindex(axes) for ds in parts)
+    for ds in others:
+        first = first.combine_first(ds)
+    missing = sum(ds.attrs["missing_cells"] for ds in parts)
+    return first.drop_vars("trial").assign_attrs({**parts[-1].attrs, "missing_cells": missing})
 
 
 def _record(
