@@ -55,7 +55,9 @@ def fluctuates(ds, kind):
         theory = [std(kind, float(rows.strength), int(Q), N) for Q in part.Q]
         z = (rows.values - rows.values.mean(axis=1, keepdims=True)) / np.array(theory)[:, None]
         found[float(rows.strength)] = inference.bootstrap_interval(np.std, z.ravel(), comparisons=len(part))
-    sentence = f"At N = {N} the spread is {{x:.3f}} times that of theory at {{at:g}} thresholds, the worst of {{count}}."
+    sentence = (
+        f"At N = {N} the spread is {{x:.3f}} times that of theory at {{at:g}} thresholds, the worst of {{count}}."
+    )
     statement = f"A spike {kind} above the threshold has the standard deviation of theory"
     return rmt.Verdict.of_all(statement, found, CLAIMED_STD, sentence)
 
@@ -77,7 +79,9 @@ def check(ds):
             leaves(ds, kind, ABOVE, (0.9, 1), f"A spike {kind} at {ABOVE} thresholds leaves the bulk"),
             leaves(ds, kind, BELOW, (0, 0.1), f"A spike {kind} at {BELOW} thresholds does not"),
         ]
-    printed = "The slides' threshold, |D| = Q^(-1/4) where theory has sqrt(N) Q^(-1/4): a spike of twice that leaves the bulk"
+    printed = (
+        "The slides' threshold, |D| = Q^(-1/4) where theory has sqrt(N) Q^(-1/4): a spike of twice that leaves the bulk"
+    )
     return [
         *verdicts,
         located(ds, ADDED, slice(None, BELOW), "Below the threshold lambda_max stays at lambda_plus"),
@@ -131,7 +135,7 @@ claim = rmt.Claim(
     measure=measure,
     check=check,
     figure=figure,
-    caption="lambda_max against the strength of a rank-one spike, theta, or sqrt(l - 1) for an eigenvalue l of the covariance; bars are "
-    "standard errors of the mean. The curve is lambda_plus below the threshold and (theta^2 + 1)(theta^2 + 1/Q) / theta^2 above it, "
+    caption="lambda_max against the strength of a rank-one spike, theta, or sqrt(l - 1) for an eigenvalue l of the covariance; bars "
+    "are standard errors of the mean. The curve is lambda_plus below the threshold, (theta^2 + 1)(theta^2 + 1/Q) / theta^2 above it, "
     "which is the slides' formula with theta^2 = |D|^2/N. Right: standard deviation over that of theory.",
 )

@@ -75,11 +75,12 @@ def run_claim(
 
 
 def _union(parts: Sequence["xr.Dataset"]) -> "xr.Dataset":
-    """One dataset over the axes of all parts, in their order; NaN where no part has a value."""
+    """One dataset over the axes of all parts, numbers ascending and names in their order; NaN where no part has a value."""
     first, *others = parts
     if not others:
         return first
     axes = {str(name): list(dict.fromkeys(v for ds in parts for v in ds[name].values)) for name in first.coords}
+    axes = {name: values if isinstance(values[0], str) else sorted(values) for name, values in axes.items()}
     axes["trial"] = list(range(max(ds.sizes["trial"] for ds in parts)))
     first, *others = (ds.assign_coords(trial=range(ds.sizes["trial"])).reindex(axes) for ds in parts)
     for ds in others:

@@ -16,6 +16,7 @@ from rmt.inference import (
     mean_interval,
     median_interval,
     proportion_interval,
+    slope_of_one_more,
     stack,
     worst,
 )
@@ -143,6 +144,19 @@ def test_fit_line_interval_does_not_widen_with_curvature():
     straight, bent = fit_line(x, noise), fit_line(x, noise + 50 * (x[:, None] - 0.5) ** 2)
     np.testing.assert_allclose(np.subtract(*straight.slope.interval), np.subtract(*bent.slope.interval), rtol=1e-9)
     np.testing.assert_allclose(bent.slope.value, straight.slope.value, atol=1e-9)
+
+
+def test_one_more_experiment_has_its_slope_where_predicted():
+    rng, x, inside = np.random.default_rng(3), np.linspace(0, 2, 6), 0
+
+    def draw(x):
+        return 2 * x + (0.5 + x) * rng.standard_normal(x.shape)
+
+    for _ in range(60):
+        predicted = slope_of_one_more(x, draw(np.repeat(x[:, None], 20, axis=1)), draws=40)
+        new = x[rng.integers(6, size=40)]
+        inside += predicted.low <= np.polyfit(new, draw(new), 1)[0] <= predicted.high
+    assert stats.binomtest(inside, 60, 0.95).pvalue > 0.01
 
 
 def test_ks_accepts_the_law_rejects_its_neighbour_and_bounds_the_distance():
