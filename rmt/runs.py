@@ -1,7 +1,9 @@
 """One claim from its grid to its files: the dataset, the figure and the record of its verdicts."""
 
 import json
+import math
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +13,7 @@ import jax
 from rmt.claims import Claim, Verdict
 from rmt.console import names, written_whole
 from rmt.keys import point_key
-from rmt.sweeps import Executor, sweep
+from rmt.sweeps import Executor, count_nonfinite, sweep
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -60,7 +62,7 @@ def run_claim(
             )
             for i, part in enumerate(parts, 1)
         ]
-    ds = _union(swept)
+    ds = _union(swept).assign_attrs(failures=_failures(swept))
     seconds = earlier + time.perf_counter() - start
     if ds.attrs["missing_cells"]:
         return ds, ()
@@ -87,6 +89,15 @@ def _union(parts: Sequence["xr.Dataset"]) -> "xr.Dataset":
         first = first.combine_first(ds)
     missing = sum(ds.attrs["missing_cells"] for ds in parts)
     return first.drop_vars("trial").assign_attrs({**parts[-1].attrs, "missing_cells": missing})
+
+
+def _failures(parts: Sequence["xr.Dataset"]) -> str:
+    """Which outputs are not finite in how many trials of those that were asked for, in words; "" if all are."""
+    counts: Counter[str] = Counter()
+    for ds in parts:
+        counts.update(count_nonfinite(ds))
+    asked = sum(math.prod(ds.sizes[name] for name in (*ds.coords, "trial")) for ds in parts)
+    return "; ".join(f"{name} is not finite in {count} of {asked} trials" for name, count in counts.items())
 
 
 def _record(

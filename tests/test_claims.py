@@ -70,12 +70,12 @@ def test_a_size_of_several_grids_is_one_dataset(tmp_path):
     claim = Claim("c", "", "", "", "", {"smoke": size}, measure, lambda ds: seen.append(ds) or [], _no_figure, "")
     ds, _ = run_claim(tmp_path / "c.py", claim, "smoke", tmp_path, seed=0)
     assert ds.N.values.tolist() == [1, 2, 9]
-    assert ds.mu.values.tolist() == [2.0, 1.0]
+    assert ds.mu.values.tolist() == [1.0, 2.0]
     assert ds.x.sel(N=9, mu=1.0).values.tolist()[:2] == [10, 10]
     assert np.isnan(ds.x.sel(N=9, mu=2.0)).all()
     assert int(np.isfinite(ds.draw).sum()) == 14
     alone = rmt.sweep(measure, size.grid, key=point_key(jax.random.key(0), {"claim": "c"}), n_trials=3, progress=False)
-    np.testing.assert_array_equal(alone.draw, ds.draw.sel(N=[1, 2]))
+    np.testing.assert_array_equal(alone.draw, ds.draw.sel(N=[1, 2], mu=[2.0, 1.0]))
 
 
 def _no_figure(ds):

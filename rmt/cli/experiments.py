@@ -13,8 +13,6 @@ from rmt.console import boundary, keep_compiled_programs
 from rmt.errors import InputError
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from rmt.claims import Claim, Verdict
 
 COLORS = {"supported": "green", "contradicted": "red", "inconclusive": "yellow"}
@@ -137,21 +135,12 @@ def _run_one(
             f"  {missing} cells are left to other shards; the last to end gives the verdicts, or the same command without --shard"
         )
         return verdicts
-    _print_failures(ds)
+    if ds.attrs["failures"]:
+        typer.secho(f"  {ds.attrs['failures']}", fg="yellow")
     for verdict in verdicts:
         typer.secho(f"  {verdict.outcome}", fg=COLORS[verdict.outcome], nl=False)
         typer.echo(f": {verdict.statement}. {verdict.sentence}")
     return verdicts
-
-
-def _print_failures(ds: "xr.Dataset") -> None:
-    from rmt.sweeps import count_nonfinite
-
-    points = ds.sizes["trial"]
-    for name in ds.coords:
-        points *= ds.sizes[name]
-    for name, count in count_nonfinite(ds).items():
-        typer.secho(f"  {name} is not finite in {count} of {points} trials", fg="yellow")
 
 
 @boundary()
