@@ -92,7 +92,8 @@ def check(ds):
 
 def figure(ds):
     N = int(ds.N[-1])
-    fig, [axes] = plots.figure(cols=3, titles=(f"{ADDED}, N = {N}", f"{COVARIANCE}, N = {N}", "spread over theory"))
+    titles = (f"{ADDED}, N = {N}", f"{COVARIANCE}, N = {N}", "spread over theory")
+    fig, [axes] = plots.figure(cols=3, titles=titles, panel=(4.6, 4.2))
     fine = np.linspace(0, float(ds.strength[-1]), 200)
     for ax, kind in zip(axes, (ADDED, COVARIANCE), strict=False):
         for Q in ds.Q.values:

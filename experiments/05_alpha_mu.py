@@ -98,7 +98,7 @@ def check(ds):
 def figure(ds):
     shape = ds["shape"].values[0]
     titles = (f"CSN, {shape}, by entry law", f"CSN, {ZERO_MEAN}, by N x M", f"{ZERO_MEAN}, {shape}, by estimator")
-    fig, [[laws, shapes, fits]] = plots.figure(cols=3, titles=titles)
+    fig, [[laws, shapes, fits]] = plots.figure(cols=3, titles=titles, panel=(4.8, 4.6))
     for law in LAWS:
         plots.points(laws, *trials(ds, law, shape), law)
     for (low, high), (a, b) in zip(CLASSES.values(), PUBLISHED.values(), strict=True):

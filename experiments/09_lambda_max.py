@@ -99,8 +99,8 @@ def check(ds):
 
 def figure(ds):
     M = ds.M.values
-    titles = (f"growth, {ZERO_MEAN}, Q = 1", "exponents", f"law of lambda_max, {ZERO_MEAN}, M = {M[-1]}")
-    fig, [[left, middle, right]] = plots.figure(cols=3, titles=titles)
+    titles = (f"growth, {ZERO_MEAN}, Q = 1", "exponents", *(f"mu = {mu}, {ZERO_MEAN}, M = {M[-1]}" for mu in (1, 3)))
+    fig, [[left, right], lower] = plots.figure(2, 2, titles=titles)
     for mu in (1.0, 2.0, 3.0, 5.0):
         trials = ds.log_lambda_max.sel(entries=ZERO_MEAN, Q=1, mu=mu).transpose("M", "trial")
         values = inference.mean_interval(trials).map(lambda y: 10**y)
@@ -110,20 +110,20 @@ def figure(ds):
     left.set(xlabel="M", ylabel="lambda_max, geometric mean")
     for entries, axis in ((ZERO_MEAN, "M"), (AS_PUBLISHED, "M"), (ZERO_MEAN, "Q")):
         found = slopes(ds, entries, 1.0, axis=axis)
-        plots.points(middle, list(found), inference.stack(list(found.values())), f"of {axis}, {entries}")
+        plots.points(right, list(found), inference.stack(list(found.values())), f"of {axis}, {entries}")
     fine = np.linspace(1, 4, 200)
-    plots.published(middle, fine, in_M(fine), "4/mu - 1, of M")
-    plots.curve(middle, fine, in_Q(fine), "2/mu - 1, of Q")
-    middle.set(xlabel="mu", ylabel="exponent")
-    for series, mu in enumerate((1.0, 3.0)):
+    plots.published(right, fine, in_M(fine), "4/mu - 1, of M")
+    plots.curve(right, fine, in_Q(fine), "2/mu - 1, of Q")
+    right.set(xlabel="mu", ylabel="exponent")
+    for ax, mu in zip(lower, (1.0, 3.0), strict=True):
         law, trials = ENTRY_LAWS[ZERO_MEAN](mu), ds.log_lambda_max.sel(entries=ZERO_MEAN, Q=1, mu=mu).isel(M=-1).values
-        plots.ecdf(right, trials, label=f"mu = {mu:g}", series=series)
-        x = np.linspace(*np.quantile(trials, (0, 0.99)), 200)
-        plots.published(right, x, frechet(law, M[-1])(10**x), "Frechet" if mu == 1 else None)
+        plots.ecdf(ax, trials, label=f"{np.sum(~np.isnan(trials))} draws")
+        x = np.linspace(np.nanmin(trials), np.nanquantile(trials, 0.99), 200)
+        plots.published(ax, x, frechet(law, M[-1])(10**x), "Frechet")
         if mu > 2:
-            plots.curve(right, x, at_finite_size(law, int(M[-1]))(10**x), "LargestEigenvalue")
-    right.set(xlabel="log10 lambda_max")
-    for ax in (left, middle, right):
+            plots.curve(ax, x, at_finite_size(law, int(M[-1]))(10**x), "LargestEigenvalue")
+        ax.set(xlabel="log10 lambda_max", xlim=(x[0], x[-1]))
+    for ax in (left, right, *lower):
         plots.legend(ax)
     return fig
 
@@ -153,6 +153,6 @@ claim = rmt.Claim(
     measure=measure,
     check=check,
     figure=figure,
-    caption="Left: geometric mean of lambda_max against M. Middle: the exponents of M and Q with simultaneous 95 % intervals, for "
-    "entries with zero mean and for the published one-sided ones, whose mean is a rank-one spike that grows as N. Right: its law.",
+    caption="Left: geometric mean of lambda_max against M. Right: the exponents of M and Q with simultaneous 95 % intervals, for "
+    "entries with zero mean and for the published one-sided ones, whose mean is a rank-one spike that grows as N. Below: its law.",
 )
