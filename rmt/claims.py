@@ -5,7 +5,7 @@ import math
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -31,6 +31,7 @@ class Verdict:
         interval: its confidence interval, multiplicity accounted for.
         n: the number of independent replicates behind it.
         sentence: what was found, in one sentence.
+        cell: (row, column, what is claimed), if the verdict is a cell of the claim's table.
     """
 
     statement: str
@@ -39,6 +40,7 @@ class Verdict:
     interval: tuple[float, float]
     n: int
     sentence: str
+    cell: tuple[str, str, str] | None = None
 
     @classmethod
     def judge(
@@ -91,11 +93,17 @@ class Verdict:
         """Inconclusive for want of data."""
         return cls(statement, "inconclusive", math.nan, (-math.inf, math.inf), 0, f"Not tested: {why}")
 
+    def in_cell(self, row: str, column: str, claimed: str) -> "Verdict":
+        """The same verdict as a cell of a table: reports print the cells of a claim together."""
+        return replace(self, cell=(row, column, claimed))
+
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; non-finite numbers become null."""
         row = asdict(self)
         row["effect"] = _finite(self.effect)
         row["interval"] = [_finite(x) for x in self.interval]
+        if self.cell is None:
+            del row["cell"]
         return row
 
 

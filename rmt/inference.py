@@ -356,6 +356,27 @@ def exponent_interval(first: int, last: int, factor: float, level: float = 0.95,
         return share.map(lambda p: float((np.log(p) - np.log1p(-p)) / np.log(factor)))
 
 
+def rate_interval(count: int, total: float, level: float = 0.95, comparisons: int = 1) -> Estimate:
+    """Rate of `count` exponential waiting times of sum `total`, count/total, with its exact (Garwood) interval.
+
+    2 rate total is chi-squared with 2 count degrees of freedom. Logarithms of Pareto values over their start are such
+    times, and the rate is the tail index: Hill's estimator.
+
+    Args:
+        count: how many, >= 0; with none the value is NaN and the interval (0, inf).
+        total: their sum, >= 0.
+        level: joint confidence of the family.
+        comparisons: number of intervals in the family.
+
+    Accuracy: exact for independent exponentials (`tests/test_inference.py`).
+    """
+    single = _single_level(level, comparisons)
+    if count == 0 or not total > 0:
+        return Estimate(math.nan, 0.0, math.inf, int(count))
+    low, high = (float(stats.gamma.ppf(p, count)) / float(total) for p in ((1 - single) / 2, (1 + single) / 2))
+    return Estimate(float(count / total), low, high, int(count))
+
+
 def rank_correlation(x: ArrayLike, y: ArrayLike, level: float = 0.95, comparisons: int = 1) -> Estimate:
     """Spearman's correlation of the ranks of two columns, with the interval of `bootstrap_interval` over their rows.
 

@@ -16,6 +16,7 @@ from rmt.inference import (
     mean_interval,
     median_interval,
     proportion_interval,
+    rate_interval,
     slope_of_one_more,
     stack,
     worst,
@@ -205,6 +206,15 @@ def test_exponent_intervals_cover(mean_first, mean_last):
             if low <= truth <= high:
                 covered += stats.poisson.pmf(first, mean_first) * stats.poisson.pmf(last, mean_last)
     assert covered >= 0.95  # an exact sum, up to counts that never come
+
+
+def test_the_interval_of_a_rate_is_exact():
+    rng, inside = np.random.default_rng(5), 0
+    for _ in range(400):
+        rate = rate_interval(3, rng.exponential(0.5, 3).sum(), level=0.9)
+        inside += rate.low <= 2 <= rate.high
+    assert stats.binomtest(inside, 400, 0.9).pvalue > 0.01
+    assert math.isnan(rate_interval(0, 0.0).value)
 
 
 def test_exponents_of_nothing():

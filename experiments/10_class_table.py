@@ -1,0 +1,195 @@
+"""Claim 10: the table of universality classes, cell by cell: what each class is said to be, and what its matrices are."""
+
+import jax.numpy as jnp
+import numpy as np
+from scipy import stats
+
+import rmt
+from rmt import inference, metrics, plots, spikes
+from rmt.laws import ENTRY_LAWS, Frechet
+
+Q, K = 2, 10  # aspect ratio; eigenvalues of the far tail
+STRENGTHS = (2.0, 3.0)  # of the spikes, in thresholds
+MP, SPIKED, WEAK, MODERATE, VERY = "MP", "spiked", "weak, mu = 5", "moderate, mu = 3", "very heavy, mu = 1"
+CASES = {  # members of the classes: class, law of the entries, mu
+    "Gaussian": (MP, rmt.Gaussian(), np.inf),
+    "Gaussian + 2 spikes": (SPIKED, rmt.Gaussian(), np.inf),
+    **{
+        f"{law}, mu = {mu:g}": (where, ENTRY_LAWS[law](mu), mu)
+        for where, mu in ((WEAK, 5.0), (MODERATE, 3.0), (VERY, 1.0))
+        for law in ("signed Pareto", "signed Lomax")
+    },
+}
+FINITE, LIMIT, EDGE, TOP = "finite-N ESD", "limiting ESD", "edge", "lambda_max"
+
+
+def measure(key, *, case, M):
+    where, law, _ = CASES[case]
+    N, theta = Q * M, jnp.array(STRENGTHS) * spikes.spike_threshold(Q)
+    W = (rmt.Spiked(rmt.IID(law), theta) if where == SPIKED else rmt.IID(law)).sample(key, (N, M))
+    var = jnp.mean(W**2) if where == VERY else law.var  # that of the matrix stands in for an infinite one
+    s = rmt.spectrum(W / jnp.sqrt(var))
+    x, fit, edge = s.eigenvalues, rmt.fit_tail(s), rmt.MarchenkoPastur(Q).lambda_plus
+    centre, scale = rmt.johnstone(N, M)
+    z, tail = (N * x - centre) / scale, x >= fit.xmin
+    if where == SPIKED:
+        top = (s.lambda_max - spikes.spike_location(theta[-1], Q)) / spikes.spike_std(theta[-1], Q, N)
+    else:  # N lambda_max/b^2, b exceeded by one entry of the matrix on average
+        top = N * s.lambda_max * var / law.abs_isf(1 / (N * M)) ** 2
+    return {
+        "ks": jnp.sqrt(M) * metrics.ks_distance(s, rmt.MarchenkoPastur(Q)),
+        "z": z[-1 - len(STRENGTHS) * (where == SPIKED)],
+        "top": top,
+        "outside": jnp.sum(z > rmt.TracyWidom().isf(0.01)),
+        "alpha": fit.alpha,
+        "in_bulk": jnp.sum(tail & (x <= edge)) / jnp.sum(tail),
+        "beside": jnp.histogram(x / edge, np.array([0.75, 0.95, 1.05, 1.25]))[0],
+        "log_far": jnp.sum(jnp.log(x[-K:] / x[-K - 1])),
+    }
+
+
+# Estimates of a number for one member: its part of the dataset, its mu, and the number of members.
+
+
+def mean_of(name, off=lambda value, mu: value):
+    return lambda part, mu, n: inference.mean_interval(off(last(part, name), mu), comparisons=n)
+
+
+def share_with(outside):
+    def estimate(part, mu, n):
+        found = outside(last(part, "outside"))
+        return inference.proportion_interval(int(found.sum()), found.size, comparisons=n)
+
+    return estimate
+
+
+def distance_to(cdf_of, name, at=-1):
+    return lambda part, mu, n: inference.ks_test(part[name].isel(M=at).values, cdf_of(mu), comparisons=n).distance
+
+
+def ks_exponent(part, mu, n):
+    D = part.ks.transpose("M", "trial").values / np.sqrt(part.M.values)[:, None]
+    return inference.fit_line(np.log(part.M.values), np.log(D), comparisons=n).slope
+
+
+def approach(part, mu, n):
+    """Distance to Tracy-Widom at the smallest M less that at the largest."""
+    first, end = (distance_to(tracy_widom, "z", at)(part, mu, 2 * n) for at in (0, -1))
+    return inference.Estimate(first.value - end.value, first.low - end.high, first.high - end.low, first.n)
+
+
+def share_exponent(part, mu, n):
+    first, end = (int(part.outside.isel(M=at).sum()) for at in (0, -1))
+    grows = inference.exponent_interval(first, end, part.M.values[-1] / part.M.values[0], comparisons=n)
+    return grows.map(lambda a: a - 1)
+
+
+def over_edge(part, mu, n):
+    below, _, above = last(part, "beside").sum(axis=0)
+    return inference.proportion_interval(int(above), int(below + above), comparisons=n).map(lambda p: p / (1 - p))
+
+
+def far_exponent(part, mu, n):
+    """Hill's alpha - 1 of the K largest, all matrices together, over mu/2, less 1."""
+    hill = inference.rate_interval(K * part.trial.size, last(part, "log_far").sum(), comparisons=n)
+    return hill.map(lambda a: a / (mu / 2) - 1)
+
+
+def last(part, name):
+    return part[name].isel(M=-1).transpose("trial", ...).values
+
+
+def tracy_widom(mu):
+    return rmt.TracyWidom().cdf
+
+
+LAW, OFF, D = (0.0, 0.15), (-0.1, 0.1), "the KS distance to {} is {{x:.3f}}"
+any_outside, both = share_with(lambda k: k > 0), share_with(lambda k: k == len(STRENGTHS))
+to_mp = ("MP", ks_exponent, (-np.inf, -0.2), "the KS distance to MP goes as M^{x:.2f}")
+to_tw = ("Tracy-Widom", distance_to(tracy_widom, "z"), LAW, D.format("it"))
+no_edge = (
+    "no edge",
+    over_edge,
+    (0.25, np.inf),
+    "lambda_plus has {x:.3f} times as many eigenvalues just above as below",
+)
+frechet = ("Frechet", distance_to(lambda mu: Frechet(mu / 2).cdf, "top"), LAW, D.format("it"))
+alpha_off = mean_of("alpha", lambda alpha, mu: alpha / (mu / 2 + 1) - 1)
+CELLS = {  # (class, column): what is claimed, the estimate, its margin, what was found
+    (MP, FINITE): ("MP", mean_of("ks"), (0.0, 1.36), "sqrt(M) times the mean KS distance is {x:.2f}"),
+    (MP, LIMIT): to_mp,
+    (MP, EDGE): to_tw,
+    (MP, TOP): ("no tail", any_outside, (0.0, 0.05), "{percent:.1f} % of matrices have an eigenvalue outside"),
+    (SPIKED, FINITE): ("MP + spikes", both, (0.9, 1.0), "as many leave the bulk as were planted in {percent:.0f} %"),
+    (SPIKED, LIMIT): to_mp,
+    (SPIKED, EDGE): to_tw,
+    (SPIKED, TOP): ("Gaussian", distance_to(lambda mu: stats.norm.cdf, "top"), LAW, D.format("it")),
+    (WEAK, FINITE): ("MP + PL tail", any_outside, (0.5, 1.0), "{percent:.1f} % of matrices have an eigenvalue outside"),
+    (WEAK, LIMIT): to_mp,
+    (WEAK, EDGE): ("heavy-tailed", distance_to(tracy_widom, "z"), (0.15, 1.0), D.format("Tracy-Widom")),
+    (WEAK, TOP): ("TW, large corrections", approach, (0.0, 1.0), "the KS distance to it falls by {x:.3f} with M"),
+    (MODERATE, FINITE): (
+        "lambda^-(a mu + b)",
+        mean_of("in_bulk"),
+        (0.0, 0.5),
+        "{percent:.0f} % of the tail is in the bulk",
+    ),
+    (MODERATE, LIMIT): ("lambda^-(mu/2 + 1)", share_exponent, (-0.1, 1.0), "the share outside goes as M^{x:.2f}"),
+    (MODERATE, EDGE): no_edge,
+    (MODERATE, TOP): frechet,
+    (VERY, FINITE): ("lambda^-(mu/2 + 1)", alpha_off, OFF, "the mean alpha is {percent:+.1f} % off"),
+    (VERY, LIMIT): ("lambda^-(mu/2 + 1)", far_exponent, OFF, "the far tail's alpha - 1 is {percent:+.1f} % off"),
+    (VERY, EDGE): no_edge,
+    (VERY, TOP): frechet,
+}
+
+
+def check(ds):
+    verdicts = []
+    for (row, column), (claimed, estimate, margin, sentence) in CELLS.items():
+        members = {case: mu for case, (where, _, mu) in CASES.items() if where == row}
+        found = {case: estimate(ds.sel(case=case), mu, len(members)) for case, mu in members.items()}
+        verdict = rmt.Verdict.of_all(f"{row}: {column}: {claimed}", found, margin, f"{{at}}: {sentence}.")
+        verdicts.append(verdict.in_cell(row, column, claimed))
+    return verdicts
+
+
+def figure(ds):
+    fig, [[distance, fits]] = plots.figure(cols=2, titles=("KS distance to MP", "fitted alpha"), panel=(6.5, 5))
+    root_M = np.sqrt(ds.M.values)[:, None]
+    for case in CASES:
+        part = ds.sel(case=case).transpose("M", "trial", ...)
+        plots.points(distance, ds.M, part.ks.values / root_M, case)
+        plots.points(fits, ds.M, inference.median_interval(part.alpha.values), case)
+    for ax, name in ((distance, "mean KS distance"), (fits, "median alpha")):
+        plots.log_ticks(plots.log_axes(ax), "y")
+        plots.ticks_at(ax, ds.M.values)
+        ax.set(xlabel="M", ylabel=name)
+        plots.legend(ax)
+    return fig
+
+
+def _size(M, n_trials):
+    return rmt.Size({"case": tuple(CASES), "M": M}, n_trials)
+
+
+claim = rmt.Claim(
+    name="class-table",
+    title="The table of universality classes, cell by cell",
+    quote="Table of universality classes: for each the entries, the finite-N and the limiting global shape, the statistics of the bulk "
+    "edge, and those of the far tail.",
+    source="Slides RMT 103; Martin & Mahoney, JMLR 22(165) 2021, Table 3; SDM 2020 (arXiv:1901.08278), section 2",
+    criterion="At the largest M, for each entry law of the class; simultaneous 95 % intervals. MP: KS distance not above 1.36/sqrt(M), "
+    "as of M independent draws; in the limit: falling at least as M^-0.2. Laws of edge and lambda_max: KS distance at most 0.15; "
+    "heavy-tailed: above that from Tracy-Widom; corrections: it falls with M. No tail: an eigenvalue outside (beyond the 99 % point of "
+    "Tracy-Widom) in at most 5 %; PL tail: in half. Spikes: as many outside as planted in 90 %. lambda^-(a mu + b): half of the fitted "
+    "tail outside the bulk. Limit of moderate tails: a share outside that falls no faster than M^-0.1. No edge: from 1.05 to 1.25 "
+    "lambda_plus at least 0.25 times the eigenvalues from 0.75 to 0.95. Very heavy: mean alpha, and Hill's alpha - 1 of the ten "
+    "largest, within 10 %.",
+    sizes={"smoke": _size((30, 60), 20), "default": _size((50, 150), 300), "paper": _size((50, 150, 500), 1000)},
+    measure=measure,
+    check=check,
+    figure=figure,
+    caption="Matrices with N = 2 M of each class, two entry laws for each heavy-tailed one, scaled to unit variance: mean KS distance "
+    "to the Marchenko-Pastur law and median fitted alpha against M. The cells are in the table.",
+)
