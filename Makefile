@@ -24,7 +24,7 @@ test: .venv/installed
 
 paper: .venv/installed
 	$(BIN)/rmt run experiments --size paper --out $(OUT)
-	cd $(OUT) && tar cf - */paper.json */paper.svg | tar xf - -C $(CURDIR)/experiments/verdicts
+	cd $(OUT) && tar cf - */paper.json */paper.nc */paper.svg | tar xf - -C $(CURDIR)/experiments/verdicts
 	$(BIN)/rmt report experiments/verdicts --readme README.md
 
 bench: .venv-bench/installed

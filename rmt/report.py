@@ -2,6 +2,7 @@
 
     OUT/<claim>/<size>.json   verdict record, written by `rmt run`
     OUT/<claim>/<size>.svg    its figure
+    OUT/<claim>/<size>.nc     its data, to which page and README point
     OUT/tables/*.json         optional tables: {"title", "note", "columns": [...], "rows": [[...], ...]}
 
 A claim that was run at several sizes is shown at the largest. A file that cannot be read is named on the page and hides
@@ -10,6 +11,7 @@ nothing else. The page holds no time stamp: equal results give equal bytes.
 
 import json
 import math
+import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -24,7 +26,6 @@ from rmt.inline_svg import inline_svg
 
 SIZES = ("paper", "default", "smoke")  # largest first
 OUTCOMES = ("supported", "contradicted", "inconclusive")
-README_MARKERS = ("<!-- verdicts:begin -->", "<!-- verdicts:end -->")
 
 _NUMBER = (int, float)
 _RECORD = {
@@ -125,7 +126,17 @@ def render(results: Results) -> str:
     for number, record in enumerate(results.records, 1):
         draw = partial(inline_svg, prefix=f"f{number}-", label=record["caption"])
         figure = _attempt(draw, record["path"].with_suffix(".svg"), unreadable)
-        claims.append({**record, "anchor": f"claim-{_slug(record['claim'])}", "figure": figure, "number": number})
+        data = record["path"].with_suffix(".nc")
+        claims.append(
+            {
+                **record,
+                "anchor": f"claim-{_slug(record['claim'])}",
+                "figure": figure,
+                "number": number,
+                "table": next(iter(cell_tables([record])), None),
+                "data": f"{record['claim']}/{data.name}" if data.exists() else None,
+            }
+        )
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -146,8 +157,13 @@ def render(results: Results) -> str:
     )
 
 
-def verdict_table_markdown(records: Sequence[Mapping[str, Any]]) -> str:
-    """The verdicts as a Markdown table, one row each; claim, source and command stand in the first row of a claim."""
+def verdict_table_markdown(records: Sequence[Mapping[str, Any]], base: Path | None = None) -> str:
+    """The verdicts as a Markdown table, one row each; claim, source and command stand in the first row of a claim.
+
+    Args:
+        records: of `read_results`.
+        base: the folder that links to figures and data start from; None makes no links.
+    """
     lines = [
         "| claim | what was judged | verdict | effect [interval] | n | command |",
         "|---|---|---|---|---|---|",
@@ -157,28 +173,76 @@ def verdict_table_markdown(records: Sequence[Mapping[str, Any]]) -> str:
             effect = " ".join(effect_text(verdict))
             claim = f"**{_cell(record['title'])}** ({_cell(record['source'])})" if i == 0 else ""
             command = f"`{record['command'].replace('|', chr(92) + '|').replace('`', '')}`" if i == 0 else ""
+            if i == 0 and base is not None:
+                command += _links(record, base)
             cells = [claim, _cell(verdict["statement"]), verdict["outcome"], effect, str(verdict["n"]), command]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
+def _links(record: Mapping[str, Any], base: Path) -> str:
+    """Markdown links to the figure and the data of a record, those that there are."""
+    files = {"figure": record["path"].with_suffix(".svg"), "data": record["path"].with_suffix(".nc")}
+    return "".join(
+        f" [{name}]({Path(os.path.relpath(file, base)).as_posix()})" for name, file in files.items() if file.exists()
+    )
+
+
+def cell_tables(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The verdicts that are cells of their claim's table, as tables.
+
+    Returns:
+        For each claim that has such verdicts, a dict of its "claim" and "title", the names of its "columns", and its
+        "rows": (name, verdicts), one verdict or None for each column.
+    """
+    tables = []
+    for record in records:
+        cells = {tuple(v["cell"][:2]): v for v in record["verdicts"] if "cell" in v}
+        columns = list(dict.fromkeys(column for _, column in cells))
+        rows = [(row, [cells.get((row, column)) for column in columns]) for row in dict.fromkeys(r for r, _ in cells)]
+        if rows:
+            tables.append({"claim": record["claim"], "title": record["title"], "columns": columns, "rows": rows})
+    return tables
+
+
+def cell_table_markdown(records: Sequence[Mapping[str, Any]], base: Path | None = None) -> str:
+    """`cell_tables` as Markdown: in each cell what is claimed, the verdict, and the effect with its interval."""
+    lines = []
+    for table in cell_tables(records):
+        lines += [f"| {' | '.join(map(_cell, ('', *table['columns'])))} |", "|---" * (len(table["columns"]) + 1) + "|"]
+        for row, verdicts in table["rows"]:
+            texts = [
+                f"{_cell(v['cell'][2])}: **{v['outcome']}** {' '.join(effect_text(v))}" if v else "" for v in verdicts
+            ]
+            lines.append(f"| {' | '.join((_cell(row), *texts))} |")
+    return "\n".join(lines) + "\n"
+
+
+README_TABLES = {"verdicts": verdict_table_markdown, "classes": cell_table_markdown}
+
+
 def update_readme(readme: Path, records: Sequence[Mapping[str, Any]]) -> Path:
-    """Put the verdict table between the lines `<!-- verdicts:begin -->` and `<!-- verdicts:end -->` of a README.
+    """Put the tables of README_TABLES into a README, each between `<!-- NAME:begin -->` and `<!-- NAME:end -->`.
+
+    The marks of "verdicts" must be there; a table whose marks are missing otherwise is left out.
 
     Raises:
-        InputError: the file cannot be read or written, or does not hold each marker once, in this order.
+        InputError: the file cannot be read or written, or does not hold the marks once each, in this order.
     """
     readme = Path(readme)
-    begin, end = README_MARKERS
     try:
         text = readme.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{readme}: cannot be read: {_reason(error)}") from error
-    if text.count(begin) != 1 or text.count(end) != 1 or text.index(end) < text.index(begin):
-        raise InputError(f"{readme}: needs the lines {begin} and {end} once each, around the verdict table")
-    before, after = text.split(begin)[0], text.split(end)[1]
-    table = verdict_table_markdown(records)
-    return _write(readme, f"{before}{begin}\n\n{table}\n{end}{after}")
+    for name, table_of in README_TABLES.items():
+        begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+        if name != "verdicts" and begin not in text and end not in text:
+            continue
+        if text.count(begin) != 1 or text.count(end) != 1 or text.index(end) < text.index(begin):
+            raise InputError(f"{readme}: needs the lines {begin} and {end} once each, around the table of {name}")
+        before, after = text.split(begin)[0], text.split(end)[1]
+        text = f"{before}{begin}\n\n{table_of(records, readme.absolute().parent)}\n{end}{after}"
+    return _write(readme, text)
 
 
 def effect_text(verdict: Mapping[str, Any]) -> tuple[str, str]:
@@ -226,6 +290,9 @@ def _read_record(path: Path) -> Record:
             raise InputError(
                 f"{path}: {where}: outcome must be one of {', '.join(OUTCOMES)}, got {verdict['outcome']!r}"
             )
+        cell = verdict.get("cell", ["", "", ""])
+        if not (isinstance(cell, list) and len(cell) == 3 and all(isinstance(text, str) for text in cell)):
+            raise InputError(f"{path}: {where}: cell must be row, column and claim, three texts; got {cell!r}")
         if len(verdict["interval"]) != 2 or not all(x is None or isinstance(x, _NUMBER) for x in verdict["interval"]):
             raise InputError(f"{path}: {where}: interval must be two numbers, got {verdict['interval']!r}")
     return {**record, "path": path}

@@ -2,17 +2,11 @@
 
 import json
 
-import jax
-import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
-import rmt
-from rmt.claims import Claim, Size, Verdict, load_claims, shape_of
+from rmt.claims import Verdict, load_claims, shape_of
 from rmt.errors import InputError
 from rmt.inference import Estimate
-from rmt.keys import point_key
-from rmt.runs import run_claim
 
 CLAIM = """
 import rmt
@@ -59,27 +53,6 @@ def test_a_shape_is_spelled_as_matrices_are():
     for text in ("600", "600 x 300", "0x3", "600x300x2"):
         with pytest.raises(ValueError, match="spelled NxM"):
             shape_of(text)
-
-
-def test_a_size_of_several_grids_is_one_dataset(tmp_path):
-    def measure(key, *, N, mu):
-        return {"x": N + mu, "draw": jax.random.uniform(key)}
-
-    size = Size({"N": (1, 2), "mu": (2.0, 1.0)}, 3, also=(Size({"N": (9,), "mu": (1.0,)}, 2),))
-    seen = []
-    claim = Claim("c", "", "", "", "", {"smoke": size}, measure, lambda ds: seen.append(ds) or [], _no_figure, "")
-    ds, _ = run_claim(tmp_path / "c.py", claim, "smoke", tmp_path, seed=0)
-    assert ds.N.values.tolist() == [1, 2, 9]
-    assert ds.mu.values.tolist() == [1.0, 2.0]
-    assert ds.x.sel(N=9, mu=1.0).values.tolist()[:2] == [10, 10]
-    assert np.isnan(ds.x.sel(N=9, mu=2.0)).all()
-    assert int(np.isfinite(ds.draw).sum()) == 14
-    alone = rmt.sweep(measure, size.grid, key=point_key(jax.random.key(0), {"claim": "c"}), n_trials=3, progress=False)
-    np.testing.assert_array_equal(alone.draw, ds.draw.sel(N=[1, 2], mu=[2.0, 1.0]))
-
-
-def _no_figure(ds):
-    return Figure()
 
 
 def test_json_has_no_nan():

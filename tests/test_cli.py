@@ -98,6 +98,7 @@ def test_run_leaves_dataset_figure_record_and_page(tmp_path, experiment):
     assert sorted(p.name for p in (out / "one").iterdir()) == [
         ".smoke.zarr.lock",
         "smoke.json",
+        "smoke.nc",
         "smoke.svg",
         "smoke.zarr",
     ]

@@ -6,7 +6,7 @@ import pytest
 from conftest import ROOT
 
 from rmt.claims import load_claims
-from rmt.report import read_results, verdict_table_markdown
+from rmt.report import README_TABLES, read_results
 
 README = (ROOT / "README.md").read_text()
 
@@ -16,9 +16,10 @@ def records():
     return read_results(ROOT / "experiments" / "verdicts").records
 
 
-def test_the_verdict_table_is_that_of_the_records(records):
-    table = README.split("<!-- verdicts:begin -->")[1].split("<!-- verdicts:end -->")[0]
-    assert table.strip() == verdict_table_markdown(records).strip()
+@pytest.mark.parametrize("name", README_TABLES)
+def test_the_tables_are_those_of_the_records(records, name):
+    table = README.split(f"<!-- {name}:begin -->")[1].split(f"<!-- {name}:end -->")[0]
+    assert table.strip() == README_TABLES[name](records, ROOT).strip()
 
 
 def test_the_records_are_of_the_experiments_as_they_stand(records):

@@ -11,6 +11,7 @@ from rmt import plots
 from rmt.claims import Verdict
 from rmt.errors import InputError
 from rmt.report import (
+    cell_table_markdown,
     cell_text,
     effect_text,
     read_results,
@@ -201,6 +202,7 @@ def test_a_broken_record_is_named_and_hides_nothing(tmp_path, figure_text, text,
         ({"verdicts": []}, "holds no verdicts"),
         ({"verdicts": [VERDICTS[0].to_json() | {"outcome": "maybe"}]}, "verdict 1: outcome must be one of supported"),
         ({"verdicts": [VERDICTS[0].to_json() | {"interval": [1]}]}, "verdict 1: interval must be two numbers"),
+        ({"verdicts": [VERDICTS[0].to_json() | {"cell": ["row"]}]}, "verdict 1: cell must be row, column and claim"),
         ({"seed": "7"}, "'seed' cannot be a str"),
     ],
 )
@@ -264,6 +266,30 @@ def test_markdown_has_one_row_per_verdict_and_no_cell_breaks_out(tmp_path):
         assert len(re.findall(r"(?<!\\)\|", line)) == 7
     assert "<" not in "".join(lines)
     assert "supported | -1.021 [-1.060, -0.980] | 150 | `rmt run a\\|b.py` |" in lines[2]
+
+
+def test_the_cells_of_a_claim_are_a_table_on_the_page_and_in_markdown(tmp_path, figure_text):
+    cells = [VERDICTS[0].in_cell("light | tails", "edge", "no *edge*"), VERDICTS[1].in_cell("heavy", "tail", "long")]
+    add(tmp_path, "claim", figure=figure_text, verdicts=[verdict.to_json() for verdict in cells])
+    records = read_results(tmp_path).records
+    header, _, light, heavy = cell_table_markdown(records).splitlines()
+    assert header == "|  | edge | tail |"
+    assert light == r"| light \| tails | no \*edge\*: **supported** -1.021 [-1.060, -0.980] |  |"
+    assert heavy.startswith("| heavy |  | long: **contradicted** 0.180")
+    page = page_of(tmp_path)
+    assert "light | tails" in page.text
+    assert ("class", "cells") in [item for _, attributes in page.tags for item in attributes.items()]
+
+
+def test_links_lead_to_the_figure_and_the_data_that_are_there(tmp_path, figure_text):
+    path = add(tmp_path, "claim", figure=figure_text)
+    path.with_suffix(".nc").write_bytes(b"data")
+    table = verdict_table_markdown(read_results(tmp_path).records, tmp_path)
+    assert "[figure](claim/default.svg) [data](claim/default.nc)" in table
+    assert "claim/default.nc" in page_of(tmp_path).attributes("href")
+    path.with_suffix(".nc").unlink()
+    assert "[data]" not in verdict_table_markdown(read_results(tmp_path).records, tmp_path)
+    assert "claim/default.nc" not in page_of(tmp_path).attributes("href")
 
 
 def test_the_readme_changes_between_its_markers_and_nowhere_else(tmp_path):

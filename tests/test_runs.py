@@ -1,0 +1,75 @@
+"""A run of a claim leaves its data, and the committed verdicts follow from the committed data."""
+
+import jax
+import numpy as np
+import pytest
+import xarray as xr
+from conftest import ROOT
+from matplotlib.figure import Figure
+
+import rmt
+from rmt.claims import Claim, Size, load_claims
+from rmt.keys import point_key
+from rmt.report import read_results
+from rmt.runs import compact, run_claim
+
+RECORDS = {record["claim"]: record for record in read_results(ROOT / "experiments" / "verdicts").records}
+
+
+def test_a_size_of_several_grids_is_one_dataset(tmp_path):
+    def measure(key, *, N, mu):
+        return {"x": N + mu, "draw": jax.random.uniform(key)}
+
+    size = Size({"N": (1, 2), "mu": (2.0, 1.0)}, 3, also=(Size({"N": (9,), "mu": (1.0,)}, 2),))
+    seen = []
+    claim = Claim("c", "", "", "", "", {"smoke": size}, measure, lambda ds: seen.append(ds) or [], _no_figure, "")
+    ds, _ = run_claim(tmp_path / "c.py", claim, "smoke", tmp_path, seed=0)
+    assert ds.N.values.tolist() == [1, 2, 9]
+    assert ds.mu.values.tolist() == [1.0, 2.0]
+    assert ds.x.sel(N=9, mu=1.0).values.tolist()[:2] == [10, 10]
+    assert np.isnan(ds.x.sel(N=9, mu=2.0)).all()
+    assert int(np.isfinite(ds.draw).sum()) == 14
+    alone = rmt.sweep(measure, size.grid, key=point_key(jax.random.key(0), {"claim": "c"}), n_trials=3, progress=False)
+    np.testing.assert_array_equal(alone.draw, ds.draw.sel(N=[1, 2], mu=[2.0, 1.0]))
+
+
+def _no_figure(ds):
+    return Figure()
+
+
+def test_the_compact_dataset_is_the_dataset_but_for_rounding(tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((3, 50)) * 10.0 ** rng.integers(-30, 30, (3, 50))
+    x[0, 0], x[1, 1], x[2, 2] = np.nan, np.inf, -np.inf
+    ds = xr.Dataset(
+        {
+            "x": (("mu", "trial"), x),
+            "huge": (("trial",), np.array([1.0, 1e300])[[0] * 49 + [1]]),
+            "n": (("trial",), np.arange(50) - 7),
+            "flag": (("trial",), np.arange(50) > 7),
+        },
+        coords={"mu": [1.0, 2.0, 3.0]},
+        attrs={"seed": [0, 1]},
+    )
+    compact(ds).to_netcdf(tmp_path / "x.nc", engine="h5netcdf")
+    with xr.open_dataset(tmp_path / "x.nc") as read:
+        np.testing.assert_allclose(read.x, x, rtol=1.3e-4)
+        assert float(read.huge[-1]) == 1e300
+        assert read.n.dtype.itemsize == 1
+        np.testing.assert_array_equal(read.n, ds.n)
+        np.testing.assert_array_equal(read.flag, ds.flag)
+        assert read.x.dtype == np.float32
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RECORDS)
+def test_the_committed_verdicts_follow_from_the_committed_data(name):
+    record = RECORDS[name]
+    claim = load_claims([ROOT / record["file"]])[ROOT / record["file"]]
+    with xr.open_dataset(record["path"].with_suffix(".nc")) as ds:
+        verdicts = claim.check(ds.load())
+    for found, kept in zip(verdicts, record["verdicts"], strict=True):
+        assert (found.statement, found.outcome) == (kept["statement"], kept["outcome"])
+        if kept["effect"] is not None:
+            low, high = (np.inf if end is None else end for end in kept["interval"])
+            assert found.effect == pytest.approx(kept["effect"], rel=2e-3, abs=0.1 * min(abs(high - low), 1))
