@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from rmt.laws.base import Law
+from rmt.laws.marchenko_pastur import MarchenkoPastur
 from rmt.spectra import Spectrum
 from rmt.tails.base import TailFit
 
@@ -53,6 +54,18 @@ def entropy(s: Spectrum) -> Float[Array, "*batch"]:
     rank = jnp.sum(s.eigenvalues > s.lambda_max[..., None] * s.N * jnp.finfo(p.dtype).eps, axis=-1)
     H = -jnp.sum(jnp.where(p > 0, p * jnp.log(jnp.where(p > 0, p, 1)), 0), axis=-1)
     return jnp.where(rank > 1, H / jnp.log(jnp.maximum(rank, 2)), 0 * H)
+
+
+def bulk_variance(s: Spectrum) -> Float[Array, "*batch"]:
+    """sigma^2 of the entries of W from the bulk: median eigenvalue / median of the Marchenko-Pastur law of unit variance.
+
+    The mean eigenvalue is in the hands of the largest, which the median hardly feels: with k outliers among M it is the
+    M/(2 (M - k)) quantile of the bulk (`rmt.phases.weigh` leaves them out). Where the entries have no variance there is no
+    such bulk, and this is a scale of the eigenvalues.
+
+    Source: M. Gavish & D. L. Donoho, IEEE Trans. Inf. Theory 60 (2014) 5040, for the singular values.
+    """
+    return jnp.median(_all(s), axis=-1) / MarchenkoPastur(Q=s.Q).ppf(0.5)
 
 
 def ks_distance(s: Spectrum, law: Law) -> Float[Array, "*batch"]:

@@ -61,9 +61,28 @@ def test_metrics_batch(case):
     for name in ("alpha_hat", "log_alpha_norm"):
         loop = [getattr(metrics, name)(t, rmt.fit_tail(t)) for t in (rmt.spectrum(W), rmt.spectrum(2 * W))]
         np.testing.assert_allclose(getattr(metrics, name)(batch, fits), loop, rtol=1e-12)
-    for name in ("log_frobenius_norm", "log_spectral_norm", "stable_rank", "log_stable_rank", "entropy"):
+    for name in (
+        "log_frobenius_norm",
+        "log_spectral_norm",
+        "stable_rank",
+        "log_stable_rank",
+        "entropy",
+        "bulk_variance",
+    ):
         loop = [getattr(metrics, name)(t) for t in (rmt.spectrum(W), rmt.spectrum(2 * W))]
         np.testing.assert_allclose(getattr(metrics, name)(batch), loop, rtol=1e-12)
+
+
+def test_bulk_variance_is_that_of_the_entries_whatever_the_outliers():
+    W = 3 * np.random.default_rng(4).standard_normal((600, 300))
+    assert float(metrics.bulk_variance(rmt.spectrum(W))) == pytest.approx(9, rel=0.02)
+    x = np.asarray(rmt.spectrum(W).eigenvalues)
+    expected = np.median(x) / float(rmt.MarchenkoPastur(Q=2.0).ppf(0.5))
+    assert float(metrics.bulk_variance(rmt.Spectrum(np.append(x[:-1], 1e9), N=600))) == pytest.approx(
+        expected, rel=1e-12
+    )
+    with pytest.raises(ValueError, match="needs all M = 300 eigenvalues"):
+        metrics.bulk_variance(rmt.spectrum(W, method="top", k=5))
 
 
 def test_ks_distance_is_the_two_sided_one_of_scipy():
