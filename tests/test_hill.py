@@ -5,8 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import slow
+from scipy import integrate
 
 import rmt
+from rmt.tails import hill_limit
 
 
 def by_hand(x, k):
@@ -37,13 +39,33 @@ def test_median_counts_the_threshold_as_tempbalance_does(pareto):
     assert (float(fit.xmin), int(fit.n_tail)) == (x[i], n)
 
 
-@pytest.mark.parametrize(("Q", "alpha"), [slow(1, 2.12), (2, 2.71), slow(5, 3.75), slow(10, 4.87)])
-def test_on_noise_the_median_rule_reports_the_aspect_ratio(Q, alpha):
+@pytest.mark.parametrize("alpha", [1.5, 3.5])
+def test_the_limit_of_a_power_law_is_its_exponent(alpha):
+    assert hill_limit(rmt.laws.PowerLaw(alpha), share=0.2) == pytest.approx(alpha, rel=1e-6)
+
+
+@pytest.mark.parametrize("Q", [1.0, 2.0, 10.0])
+def test_the_limit_is_the_integral_that_it_claims_to_be(Q):
+    law = rmt.MarchenkoPastur(Q=Q)
+    median = float(law.ppf(0.5))
+    mean, _ = integrate.quad(lambda x: 2 * float(law.pdf(x)) * np.log(x / median), median, float(law.lambda_plus))
+    assert hill_limit(law) == pytest.approx(1 + 1 / mean, rel=1e-9)
+
+
+def test_the_share_of_a_limit_is_one():
+    with pytest.raises(ValueError, match="a share between 0 and 1, got 1"):
+        hill_limit(rmt.laws.PowerLaw(2.0), share=1)
+
+
+@pytest.mark.parametrize("Q", [slow(1), 2, slow(5), slow(10)])
+def test_on_noise_the_median_rule_reports_the_aspect_ratio(Q):
     """What a median-threshold estimator says of pure Marchenko-Pastur spectra: the bias that FARMS takes away."""
     M = 200
     W = jax.vmap(lambda key: rmt.IID(rmt.Gaussian()).sample(key, (Q * M, M)))(jax.random.split(jax.random.key(Q), 6))
     fit = rmt.fit_tail(jax.vmap(rmt.spectrum)(W), rmt.Hill(xmin="median"))
-    assert abs(float(fit.alpha.mean()) - alpha) < 0.02 + 4 * float(fit.alpha.std()) / np.sqrt(6)
+    assert abs(float(fit.alpha.mean()) - hill_limit(rmt.MarchenkoPastur(float(Q)))) < 0.02 + 4 * float(
+        fit.alpha.std()
+    ) / np.sqrt(6)
 
 
 def guillou_hall_by_hand(x):

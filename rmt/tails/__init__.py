@@ -20,4 +20,5 @@ from rmt.tails.diagnose import scan as scan
 from rmt.tails.exp_truncated import ExpTruncated as ExpTruncated
 from rmt.tails.fit import fit_tail as fit_tail
 from rmt.tails.hill import Hill as Hill
+from rmt.tails.hill import hill_limit as hill_limit
 from rmt.tails.weightwatcher import WeightWatcher as WeightWatcher
