@@ -6,6 +6,7 @@ import numpy as np
 
 import rmt
 from rmt import inference, phases, plots, spikes
+from rmt.claims import shape_of
 from rmt.laws import PowerLaw
 from rmt.phases import Phase
 
@@ -35,12 +36,8 @@ def matrices(key, N, M):
     """One matrix of each of ROWS."""
     keys = jax.random.split(key, len(ROWS))
     spiked = rmt.Spiked(GAUSSIAN, jnp.array([2.0, 2.5, 3.0]) * spikes.spike_threshold(N / M))
-    drawn = [
-        ensemble.sample(keys[i], (N, M))
-        for i, ensemble in enumerate(
-            (GAUSSIAN, bleeding(N, M), spiked, rmt.Correlated(GAUSSIAN, PowerLaw(alpha=3.5)), rmt.IID(rmt.Pareto(1.5)))
-        )
-    ]
+    made = (GAUSSIAN, bleeding(N, M), spiked, rmt.Correlated(GAUSSIAN, PowerLaw(alpha=3.5)), rmt.IID(rmt.Pareto(1.5)))
+    drawn = [ensemble.sample(keys[i], (N, M)) for i, ensemble in enumerate(made)]
     shuffle_key, spiked_key = jax.random.split(keys[7])
     shuffled = rmt.ensembles.Shuffled(spiked.sample(spiked_key, (N, M))).sample(shuffle_key, (N, M))
     moderate = rmt.IID(rmt.Pareto(3.0)).sample(keys[6], (N, M))
@@ -48,7 +45,7 @@ def matrices(key, N, M):
 
 
 def measure(key, *, shape):
-    N, M = (int(n) for n in shape.split("x"))
+    N, M = shape_of(shape)
     key, noise_key = jax.random.split(key)
 
     def judged(W):
@@ -65,52 +62,43 @@ def measure(key, *, shape):
     return {"phase": found, "eigenvalues": eigenvalues, "alarm": alarms * 1.0}
 
 
-def share(ds, row, code, comparisons, shape=-1):
-    """Share of the matrices of a row that are given this phase."""
-    found = ds.phase.isel(shape=shape).values[:, ROWS.index(row)] == code
+def named(ds, row, code, comparisons):
+    """Share of the largest matrices of a row that are given this phase."""
+    found = ds.phase.isel(shape=-1).values[:, ROWS.index(row)] == code
     return inference.proportion_interval(int(found.sum()), found.size, comparisons=comparisons)
 
 
-def one(ds, statement, row, code, claimed, comparisons):
-    found = share(ds, row, code, comparisons)
-    sentence = f"{100 * found.value:.0f} % of these matrices, {ds['shape'].values[-1]}, are called {code.label}."
-    return rmt.Verdict.of(statement, found, claimed, sentence)
-
-
-def all_six(ds):
-    recognised = inference.stack([share(ds, p.label, p, len(SIX)) for p in SIX])
-    i, worst = inference.worst(recognised, RECOGNISED)
-    sentence = (
-        f"Of the six, {SIX[i].label} is recognised least surely at {ds['shape'].values[-1]}: {100 * worst.value:.0f} %."
-    )
-    return rmt.Verdict.of("Each of the six phases is recognised", worst, RECOGNISED, sentence)
+def one(ds, statement, row, code, claimed, comparisons=1):
+    sentence = f"{{percent:.0f}} % of these matrices, {ds['shape'].values[-1]}, are called {{at}}."
+    return rmt.Verdict.of_all(statement, {code.label: named(ds, row, code, comparisons)}, claimed, sentence)
 
 
 def noise(ds):
-    alarms = ds.alarm.values.reshape(ds.sizes["shape"], -1)
-    rates = [inference.proportion_interval(int(row.sum()), row.size, comparisons=len(alarms)) for row in alarms]
-    i, worst = inference.worst(inference.stack(rates), ALARMS)
+    shapes = ds["shape"].values
+    rows = zip(shapes, ds.alarm.values.reshape(len(shapes), -1), strict=True)
+    alarms = {at: inference.proportion_interval(int(x.sum()), x.size, comparisons=len(shapes)) for at, x in rows}
     sentence = (
-        f"{100 * worst.value:.1f} % of Gaussian spectra of shape {ds['shape'].values[i]} are not called Random-like, the worst of "
-        f"{len(rates)} shapes; nominal is {200 * phases.LEVEL:g} %."
+        "{percent:.1f} % of Gaussian spectra of shape {at} are not called Random-like, the worst of {count} shapes; nominal is "
+        f"{200 * phases.LEVEL:g} %."
     )
-    statement = "Control: Gaussian noise is Random-like, at the nominal level"
-    return rmt.Verdict.of(statement, worst, ALARMS, sentence)
+    return rmt.Verdict.of_all("Control: Gaussian noise is Random-like, at the nominal level", alarms, ALARMS, sentence)
 
 
 def check(ds):
+    six = {p.label: named(ds, p.label, p, len(SIX)) for p in SIX}
+    least = f"Of the six, {{at}} is recognised least surely at {ds['shape'].values[-1]}: {{percent:.0f}} %."
     return [
-        all_six(ds),
+        rmt.Verdict.of_all("Each of the six phases is recognised", six, RECOGNISED, least),
         *(one(ds, f"{p.label} is recognised", p.label, p, RECOGNISED, len(SIX)) for p in SIX),
         noise(ds),
-        one(ds, "Control: spikes are gone once W is shuffled", SHUFFLED, Phase.RANDOM_LIKE, RECOGNISED, 1),
-        one(ds, "Entries of tail index 3 make the spectrum Heavy-tailed", MODERATE, Phase.HEAVY_TAILED, (0.5, 1.0), 1),
+        one(ds, "Control: spikes are gone once W is shuffled", SHUFFLED, Phase.RANDOM_LIKE, RECOGNISED),
+        one(ds, "Entries of tail index 3 make the spectrum Heavy-tailed", MODERATE, Phase.HEAVY_TAILED, (0.5, 1.0)),
     ]
 
 
 def figure(ds):
     fig, axes = plots.figure(4, 2, titles=[p.label for p in SIX], panel=(5.4, 2.6))
-    N, M = (int(n) for n in ds["shape"].values[0].split("x"))
+    N, M = shape_of(ds["shape"].values[0])
     law = rmt.MarchenkoPastur(Q=N / M)
     for i, ax in enumerate(axes.flat[: len(SIX)]):
         values, unit = ds.eigenvalues.isel(shape=0).values[:, i], "sigma^2 of the bulk"
@@ -137,10 +125,6 @@ def confusion(ax, found, shape):
     ax.grid(False)
 
 
-def _size(shapes, n_trials):
-    return rmt.Size({"shape": shapes}, n_trials)
-
-
 claim = rmt.Claim(
     name="phases",
     title="Six phases of training, told apart by their spectra",
@@ -151,9 +135,9 @@ claim = rmt.Claim(
     "(simultaneous 95 % intervals). Noise: supported if at most 4 % of Gaussian spectra are not called Random-like at any size, where "
     "two tests at level 1 % are applied. Shuffling: 80 % Random-like. Tail index 3: supported if more than half are Heavy-tailed.",
     sizes={
-        "smoke": _size(("200x100",), 10),
-        "default": _size(("200x100", "200x200", "400x200"), 40),
-        "paper": _size(("200x100", "200x200", "1000x200", "400x200", "800x400"), 100),
+        "smoke": rmt.Size({"shape": ("200x100",)}, 10),
+        "default": rmt.Size({"shape": ("200x100", "200x200", "400x200")}, 40),
+        "paper": rmt.Size({"shape": ("200x100", "200x200", "1000x200", "400x200", "800x400")}, 100),
     },
     measure=measure,
     check=check,
