@@ -3,10 +3,11 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.stats import rankdata
 
 import rmt
 from rmt import inference, metrics, plots
+from rmt.claims import shape_of
+from rmt.inference import rank_correlation
 from rmt.laws import ENTRY_LAWS
 
 STRONG = (-np.inf, -0.5)
@@ -17,7 +18,7 @@ AS_DRAWN, UNIT_NORM, SCALED = READINGS = ("W as drawn", "||W||_F = 1", "c W, c f
 
 
 def measure(key, *, entries, shape, mu):
-    N, M = (int(n) for n in shape.split("x"))
+    N, M = shape_of(shape)
     draws, scale = jax.random.split(key)
     s = rmt.spectrum(rmt.IID(ENTRY_LAWS[entries](mu)).sample(draws, (N, M)))
     log_lambda = jnp.log10(s.lambda_max)
@@ -29,58 +30,39 @@ def measure(key, *, entries, shape, mu):
     }
 
 
-def spearman(x, y):
-    """Correlation of ranks; NaN where one of them does not vary."""
-    return float(np.corrcoef(rankdata(x), rankdata(y))[0, 1])
-
-
-def correlation(alpha, log_lambda, comparisons=1):
-    return inference.bootstrap_interval(
-        spearman, np.ravel(alpha), np.ravel(log_lambda), comparisons=comparisons, paired=True
-    )
-
-
 def between(ds, reading, statement):
     """All matrices of all mu together, for each entry law."""
-    parts = [ds.sel(entries=law) for law in LAWS]
-    found = inference.stack([correlation(p.alpha, p[reading], len(LAWS)) for p in parts])
-    _, worst = inference.worst(found, STRONG)
-    sentence = f"Across mu from {ds.mu.values[0]:g} to {ds.mu.values[-1]:g} the rank correlations are " + " and ".join(
-        f"{value:.2f} ({law})" for value, law in zip(found.value, LAWS, strict=True)
-    )
-    return rmt.Verdict.of(statement, worst, STRONG, f"{sentence}.{inference.left_out(ds.alpha)}")
+    parts = {law: ds.sel(entries=law) for law in LAWS}
+    found = {law: rank_correlation(part.alpha, part[reading], comparisons=len(LAWS)) for law, part in parts.items()}
+    each = " and ".join(f"{one.value:.2f} ({law})" for law, one in found.items())
+    sentence = f"Across mu from {ds.mu.values[0]:g} to {ds.mu.values[-1]:g} the rank correlations are {each}."
+    return rmt.Verdict.of_all(statement, found, STRONG, sentence + inference.left_out(ds.alpha))
 
 
-def correlations_within(ds, law, low=None, high=None):
-    """The rank correlation over the draws at each mu, with intervals simultaneous over both laws."""
-    part = ds.sel(entries=law, mu=slice(low, high)).transpose("mu", "trial")
-    rows = zip(part.alpha.values, part[AS_DRAWN].values, strict=True)
-    return part.mu.values, inference.stack([correlation(a, l, len(LAWS) * part.mu.size) for a, l in rows])
+def correlations_within(ds, laws=LAWS, shift=0):
+    """Over the draws of each (law, mu), intervals simultaneous; the lambda_max is that of the draw `shift` before alpha's."""
+    points = {(law, mu): ds.sel(entries=law, mu=mu) for law in laws for mu in ds.mu.values}
+    return {
+        at: rank_correlation(part.alpha, np.roll(part[AS_DRAWN], shift), comparisons=len(points))
+        for at, part in points.items()
+    }
 
 
 def within(ds, low, high, statement):
-    points, found = [], []
-    for law in LAWS:
-        mu, estimates = correlations_within(ds, law, low, high)
-        points += [(law, m) for m in mu]
-        found += [estimates[i] for i in range(len(mu))]
-    i, worst = inference.worst(inference.stack(found), NEGATIVE)
-    certain = sum(e.high < 0 for e in found)
+    found = correlations_within(ds.sel(mu=slice(low, high)))
+    certain = sum(one.high < 0 for one in found.values())
     sentence = (
-        f"At mu = {points[i][1]:g}, {points[i][0]}, the rank correlation over {worst.n} draws is {worst.value:+.2f}; it is "
-        f"certainly negative at {certain} of {len(found)} points.{inference.left_out(ds.alpha)}"
+        "At mu = {at[1]:g}, {at[0]}, the rank correlation over draws is {x:+.2f}; it is certainly negative at "
+        f"{certain} of {{count}} points.{inference.left_out(ds.alpha)}"
     )
-    return rmt.Verdict.of(statement, worst, NEGATIVE, sentence)
+    return rmt.Verdict.of_all(statement, found, NEGATIVE, sentence)
 
 
 def control(ds):
-    """alpha of one draw against lambda_max of the next, at the same mu."""
-    part = ds.sel(entries=LAWS[0]).transpose("mu", "trial")
-    rows = zip(part.alpha.values, np.roll(part[AS_DRAWN].values, 1, axis=1), strict=True)
-    i, worst = inference.worst(inference.stack([correlation(a, l, part.mu.size) for a, l in rows]), NONE)
-    sentence = f"At mu = {part.mu.values[i]:g} it is {worst.value:+.2f}, the worst of {part.mu.size} values."
+    """alpha of one draw against lambda_max of another, at the same mu."""
     statement = "Control: alpha and the lambda_max of another draw have no rank correlation within a class"
-    return rmt.Verdict.of(statement, worst, NONE, sentence)
+    sentence = "At mu = {at[1]:g} it is {x:+.2f}, the worst of {count} values."
+    return rmt.Verdict.of_all(statement, correlations_within(ds, LAWS[:1], shift=1), NONE, sentence)
 
 
 def check(ds):
@@ -104,13 +86,13 @@ def figure(ds):
     last = ds.isel(shape=-1)
     shown = last.mu.values[:: max(1, last.mu.size // 4)]
     for ax, law, reading in ((first, LAWS[0], AS_DRAWN), (second, LAWS[1], AS_DRAWN), (scaled, LAWS[0], SCALED)):
-        for series, mu in enumerate(shown):
+        for mu in shown:
             part = last.sel(entries=law, mu=mu)
-            look = {"color": plots.COLOURS[series % 5], "marker": plots.MARKERS[series], "linestyle": "none"}
-            ax.plot(part.alpha.values, part[reading].values, **look, markersize=3, alpha=0.7, label=f"mu = {mu:g}")
+            plots.scatter(ax, part.alpha, part[reading], f"mu = {mu:g}")
         ax.set(xlabel="fitted alpha", ylabel="log10 lambda_max", xlim=(1, 12 if law == LAWS[0] else 5))
+    correlations = correlations_within(last)
     for law in LAWS:
-        plots.points(inside, *correlations_within(last, law), law)
+        plots.points(inside, last.mu, inference.stack([correlations[law, mu] for mu in last.mu.values]), law)
     inside.axhline(0, color=plots.GREY, linewidth=1)
     inside.set(xlabel="mu", ylabel="rank correlation over draws", ylim=(-1, 1))
     for ax in (first, second, scaled, inside):

@@ -11,6 +11,7 @@ LOWEST = (-np.inf, 0.1)  # of the range [0, log10 M] that the gap can have
 APART = (-np.inf, 0.1)  # share of pairs of matrices that the two order differently
 ROUNDING = (-1e-9, 1 + 1e-9)
 LAWS = ("signed Pareto", "Lomax")
+MU = (0.75, 1.0, 1.5, 1.75, 2.25, 2.5, 3.0, 3.5)
 Q = 2
 UNITS = {"X = W^T W/N": 0, "X = W^T W": 1}  # power of N in X; WeightWatcher's is the second
 SCALED, UNSCALED = UNITS
@@ -39,31 +40,30 @@ def in_units(ds, units):
 
 def judge(ds, estimate, claimed, statement, what, pooled=False):
     """`estimate(rows, comparisons)` of each law's draws at every mu, or of all mu pooled; the worst decides."""
-    points = [(law, mu) for law in LAWS for mu in ([ds.mu.values] if pooled else ds.mu.values)]
-    found = [estimate(ds.sel(entries=law, mu=mu), len(points)) for law, mu in points]
-    i, worst = inference.worst(inference.stack(found), claimed)
-    where = f"{points[i][0]}, {'all mu together' if pooled else f'mu = {points[i][1]:g}'}"
-    sentence = f"{what} {worst.value:.2f} for {where}, the worst of {len(points)}.{inference.left_out(ds.alpha)}"
-    return rmt.Verdict.of(statement, worst, claimed, sentence)
+    where = {"all mu together": ds.mu.values} if pooled else {f"mu = {mu:g}": mu for mu in ds.mu.values}
+    rows = {f"{law}, {at}": ds.sel(entries=law, mu=mu) for law in LAWS for at, mu in where.items()}
+    found = {at: estimate(row, len(rows)) for at, row in rows.items()}
+    sentence = f"{what} {{x:.2f}} for {{at}}, the worst of {{count}}.{inference.left_out(ds.alpha)}"
+    return rmt.Verdict.of_all(statement, found, claimed, sentence)
 
 
 def gap_in_spreads(rows, comparisons):
     """Mean gap over the standard deviation of AlphaHat between these matrices."""
-    pair = rows.gap.values.ravel(), rows.alpha_hat.values.ravel()
     return inference.bootstrap_interval(
-        lambda gap, hat: float(np.mean(gap) / np.std(hat, ddof=1)), *pair, comparisons=comparisons, paired=True
+        lambda gap, hat: float(np.mean(gap) / np.std(hat, ddof=1)),
+        rows.gap.values.ravel(),
+        rows.alpha_hat.values.ravel(),
+        comparisons=comparisons,
+        paired=True,
     )
 
 
 def ordered_apart(rows, comparisons):
     """Share of disjoint pairs of draws of which AlphaHat and the log alpha-norm call another one the larger."""
-    differ = [
-        np.diff(x[: x.size // 2 * 2].reshape(-1, 2))[:, 0] for x in (rows.alpha_hat.values, rows.log_alpha_norm.values)
-    ]
-    product = differ[0] * differ[1]
-    return inference.proportion_interval(
-        int(np.sum(product < 0)), int(np.sum(np.isfinite(product))), comparisons=comparisons
-    )
+    even = rows.isel(trial=slice(0, rows.sizes["trial"] // 2 * 2))
+    hat, norm = (np.subtract(*x.values.reshape(-1, 2).T) for x in (even.alpha_hat, even.log_alpha_norm))
+    apart = (hat * norm < 0)[np.isfinite(hat * norm)]
+    return inference.proportion_interval(int(apart.sum()), apart.size, comparisons=comparisons)
 
 
 def place(rows, comparisons):
@@ -82,10 +82,8 @@ def identity(ds):
 def check(ds):
     last = {units: in_units(ds, units).isel(M=-1) for units in UNITS}
     below, above = (last[SCALED].sel(mu=part) for part in (slice(None, 1.9), slice(2.1, None)))
-    small, low = (
-        "AlphaHat is log10 Tr X^alpha but for a small part of its spread",
-        "The gap is in the lowest tenth of [0, log10 M]",
-    )
+    small = "AlphaHat is log10 Tr X^alpha but for a small part of its spread"
+    low = "The gap is in the lowest tenth of [0, log10 M]"
     gap, pairs, where = "Mean gap over spread of AlphaHat:", "Pairs ordered differently:", "Mean gap over log10 M:"
     return [
         *(judge(last[u], gap_in_spreads, SMALL, f"{small} at one mu, {u}", gap) for u in UNITS),
@@ -99,26 +97,18 @@ def check(ds):
 
 def figure(ds):
     every = in_units(ds, SCALED)
-    last, M = every.isel(M=-1), ds.M.values
-    titles = (
-        f"{LAWS[0]}, M = {M[-1]}",
-        f"place of the gap, M = {M[-1]}",
-        f"{LAWS[0]}, gap against M",
-        f"gap over spread between draws, M = {M[-1]}",
-    )
-    fig, [[scatter, where], [size, spread]] = plots.figure(2, 2, titles=titles)
-    mu, shown = ds.mu.values, ds.mu.values[:: max(1, ds.mu.size // 4)]
-    for series, m in enumerate(shown):
-        part = last.sel(entries=LAWS[0], mu=m)
-        look = {"color": plots.COLOURS[series % 5], "marker": plots.MARKERS[series], "linestyle": "none", "alpha": 0.7}
-        scatter.plot(part.alpha_hat.values, part.log_alpha_norm.values, **look, markersize=3.5, label=f"mu = {m:g}")
-        gap = every.gap.sel(entries=LAWS[0], mu=m).transpose("M", "trial")
-        plots.points(size, M, gap, f"mu = {m:g}", series)
-    ends = np.array(
-        [np.nanmin(last.alpha_hat.sel(entries=LAWS[0])), np.nanmax(last.log_alpha_norm.sel(entries=LAWS[0]))]
-    )
+    last, M, mu = every.isel(M=-1), ds.M.values, ds.mu.values
+    titles = (LAWS[0], "place of the gap", f"{LAWS[0]}, gap against M", "gap over spread between draws")
+    fig, axes = plots.figure(2, 2, titles=titles)
+    [[scatter, where], [size, spread]] = axes
+    for series, m in enumerate(mu[:: max(1, mu.size // 4)]):
+        part = every.sel(entries=LAWS[0], mu=m)
+        plots.scatter(scatter, part.alpha_hat.isel(M=-1), part.log_alpha_norm.isel(M=-1), f"mu = {m:g}")
+        plots.points(size, M, part.gap.transpose("M", "trial"), f"mu = {m:g}", series)
+    first = last.sel(entries=LAWS[0])
+    ends = [float(first.alpha_hat.min()), float(first.log_alpha_norm.max())]
     plots.curve(scatter, ends, ends, "equal")
-    scatter.set(xlabel="AlphaHat", ylabel="log10 Tr X^alpha")
+    scatter.set(xlabel=f"AlphaHat at M = {M[-1]}", ylabel="log10 Tr X^alpha")
     plots.curve(size, M, np.log10(M), "log10 M")
     plots.ticks_at(plots.log_axes(size, "x"), M).set(xlabel="M", ylabel="mean gap", ylim=(0, None))
     for law in LAWS:
@@ -127,17 +117,13 @@ def figure(ds):
             part = in_units(ds, units).isel(M=-1).sel(entries=law)
             found = inference.stack([gap_in_spreads(part.sel(mu=m), 2 * mu.size) for m in mu])
             plots.points(spread, mu, found, f"{law}, {units[4:]}")
-    where.set(xlabel="mu", ylabel="mean gap/log10 M", ylim=(0, 0.5))
-    plots.log_axes(spread, "y").set(xlabel="mu", ylabel="mean gap/spread")
+    where.set(xlabel=f"mu, at M = {M[-1]}", ylabel="mean gap/log10 M", ylim=(0, 0.5))
+    plots.log_axes(spread, "y").set(xlabel=f"mu, at M = {M[-1]}", ylabel="mean gap/spread")
     plots.band(where, 0, LOWEST[1])
     plots.band(spread, 1e-3, SMALL[1])
-    for ax in (scatter, where, size, spread):
+    for ax in axes.flat:
         plots.legend(ax)
     return fig
-
-
-def _size(M, mu, n_trials):
-    return rmt.Size({"entries": LAWS, "M": M, "mu": mu}, n_trials)
 
 
 claim = rmt.Claim(
@@ -151,9 +137,9 @@ claim = rmt.Claim(
     "Same order: at most 10 % of pairs of draws ordered differently. Place: a mean gap of at most a tenth of log10 M. "
     "Identity: in every trial.",
     sizes={
-        "smoke": _size((30, 100), (0.75, 1.5, 2.5, 3.5), 20),
-        "default": _size((50, 100, 200), (0.75, 1.0, 1.5, 1.75, 2.25, 2.5, 3.0, 3.5), 200),
-        "paper": _size((50, 150, 500), (0.75, 1.0, 1.5, 1.75, 2.25, 2.5, 3.0, 3.5), 300),
+        "smoke": rmt.Size({"entries": LAWS, "M": (30, 100), "mu": (0.75, 1.5, 2.5, 3.5)}, 20),
+        "default": rmt.Size({"entries": LAWS, "M": (50, 100, 200), "mu": MU}, 200),
+        "paper": rmt.Size({"entries": LAWS, "M": (50, 150, 500), "mu": MU}, 300),
     },
     measure=measure,
     check=check,

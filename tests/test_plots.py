@@ -66,6 +66,16 @@ def test_points_that_do_not_match_say_so(ax):
         plots.points(ax, [1, 2, 3], np.ones((2, 5)))
 
 
+def test_single_draws_are_dots_that_differ_from_class_to_class(ax):
+    plots.scatter(ax, [[1, 2], [3, 4]], [[5, 6], [7, np.nan]], "first")
+    plots.scatter(ax, [1], [1], "second")
+    first, second = line(ax, "first"), line(ax, "second")
+    np.testing.assert_array_equal(first.get_xydata(), [[1, 5], [2, 6], [3, 7], [4, np.nan]])
+    assert first.get_linestyle() == "None"
+    assert first.get_color() != second.get_color()
+    assert first.get_marker() != second.get_marker()
+
+
 def test_series_differ_in_colour_and_marker_and_theory_in_both_from_the_published_line(ax):
     for i in range(10):
         plots.points(ax, [0, 1], [i, i])

@@ -37,5 +37,6 @@ from rmt.plots.series import band as band
 from rmt.plots.series import curve as curve
 from rmt.plots.series import points as points
 from rmt.plots.series import published as published
+from rmt.plots.series import scatter as scatter
 from rmt.plots.tails import tail_density as tail_density
 from rmt.plots.tails import tail_fit as tail_fit

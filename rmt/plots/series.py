@@ -47,6 +47,15 @@ def points(
 
 
 @styled
+def scatter(ax: Axes, x: ArrayLike, y: ArrayLike, label: str | None = None, series: int | None = None) -> Axes:
+    """A dot for each pair of numbers of single draws, half transparent where many overlap, in the next colour of these axes."""
+    series = len(ax.lines) if series is None else series
+    look = {"color": COLOURS[series % len(COLOURS)], "marker": MARKERS[series % len(MARKERS)], "markersize": 3}
+    ax.plot(np.ravel(x), np.ravel(y), **look, linestyle="none", alpha=0.7, label=label, zorder=1.5)
+    return ax
+
+
+@styled
 def curve(ax: Axes, x: ArrayLike, y: ArrayLike, label: str | None = None, series: int | None = None) -> Axes:
     """A theory curve: solid and dark, or in the colour of the points of the same `series`."""
     colour = INK if series is None else COLOURS[series % len(COLOURS)]
