@@ -18,11 +18,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rmt.console import written_whole
 from rmt.errors import InputError
 from rmt.inline_svg import inline_svg
+
+if TYPE_CHECKING:
+    import jinja2
 
 SIZES = ("paper", "default", "smoke")  # largest first
 OUTCOMES = ("supported", "contradicted", "inconclusive")
@@ -119,42 +122,61 @@ def write_report(directory: Path) -> Path:
 
 def render(results: Results) -> str:
     """The page as text: HTML with inline style and figures, no scripts, nothing loaded from anywhere."""
-    import jinja2
-
     unreadable = list(results.unreadable)
     claims = []
     for number, record in enumerate(results.records, 1):
         draw = partial(inline_svg, prefix=f"f{number}-", label=record["caption"])
         figure = _attempt(draw, record["path"].with_suffix(".svg"), unreadable)
-        data = record["path"].with_suffix(".nc")
         claims.append(
             {
-                **record,
+                **_with_files(record),
                 "anchor": f"claim-{_slug(record['claim'])}",
                 "figure": figure,
                 "number": number,
-                "table": next(iter(cell_tables([record])), None),
-                "data": f"{record['claim']}/{data.name}" if data.exists() else None,
             }
         )
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters.update(cell=cell_text, effect=effect_text)
-    environment.tests["numeric"] = lambda value: isinstance(value, _NUMBER) and not isinstance(value, bool)
     counts = Counter(verdict["outcome"] for record in claims for verdict in record["verdicts"])
-    return environment.get_template("report.html").render(
+    return _template("report.html").render(
         claims=claims,
         tables=results.tables,
         unreadable=unreadable,
         counts=[(outcome, counts[outcome]) for outcome in OUTCOMES],
         total=counts.total(),
     )
+
+
+def _with_files(record: Record) -> dict[str, Any]:
+    """A record with its table of cells and the path of its data, None where it has none."""
+    data = record["path"].with_suffix(".nc")
+    return {
+        **record,
+        "table": next(iter(cell_tables([record])), None),
+        "data": f"{record['claim']}/{data.name}" if data.exists() else None,
+    }
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """One claim of the page, as a notebook shows it: quote, criterion, verdicts, figure and command."""
+
+    record: Record
+
+    def _repr_html_(self) -> str:
+        prefix = f"{_slug(self.record['claim'])}-{self.record['size']}-"
+        figure = inline_svg(self.record["path"].with_suffix(".svg"), prefix, self.record["caption"])
+        return _template("excerpt.html").render(claim={**_with_files(self.record), "figure": figure, "number": None})
+
+
+def excerpt(directory: Path, claim: str) -> Excerpt:
+    """One claim of a results folder, at the largest size that it was run at.
+
+    Raises:
+        InputError: there is no such folder, or no readable record of that claim in it.
+    """
+    found = {record["claim"]: record for record in read_results(directory).records}
+    if claim not in found:
+        raise InputError(f"{directory}: no record of {claim!r}; there is {', '.join(found) or 'none'}")
+    return Excerpt(found[claim])
 
 
 def verdict_table_markdown(records: Sequence[Mapping[str, Any]], base: Path | None = None) -> str:
@@ -263,6 +285,22 @@ def cell_text(value: Any) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _template(name: str) -> "jinja2.Template":
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(cell=cell_text, effect=effect_text)
+    environment.tests["numeric"] = lambda value: isinstance(value, _NUMBER) and not isinstance(value, bool)
+    return environment.get_template(name)
 
 
 def _rank(path: Path) -> tuple[str, int, str]:

@@ -14,6 +14,7 @@ from rmt.report import (
     cell_table_markdown,
     cell_text,
     effect_text,
+    excerpt,
     read_results,
     update_readme,
     verdict_rows,
@@ -256,6 +257,21 @@ def test_rows_carry_claim_and_verdict(tmp_path):
     assert rows[0]["command"] == "rmt run experiments/claim.py --size default"
     assert rows[0]["interval"] == [-1.06, -0.98]
     assert rows[2]["effect"] is None
+
+
+def test_an_excerpt_is_one_claim_of_the_page(tmp_path, figure_text):
+    for claim in ("one", "two"):
+        add(tmp_path, claim, title=HOSTILE if claim == "one" else "2", figure=figure_text)
+    html = excerpt(tmp_path, "one")._repr_html_()
+    shown = Page(html)
+    assert HOSTILE in shown.text
+    for part in ("the quote of one", "the criterion of one", "It falls.", "-1.021", "✗ contradicted"):
+        assert part in shown.text
+    assert "of two" not in shown.text
+    assert not {"script", "img"} & {tag for tag, _ in shown.tags}
+    assert [tag for tag, _ in shown.tags].count("svg") == 1
+    with pytest.raises(InputError, match="no record of 'three'; there is one, two"):
+        excerpt(tmp_path, "three")
 
 
 def test_markdown_has_one_row_per_verdict_and_no_cell_breaks_out(tmp_path):
