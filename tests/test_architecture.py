@@ -27,7 +27,7 @@ ALLOWED = {
     "rmt.inference": set(),
     "rmt.sweeps": CORE,
     "rmt.replicates": TAILS | ENSEMBLES | {"rmt.sweeps"},
-    "rmt.claims": {"rmt.errors"},
+    "rmt.claims": {"rmt.errors", "rmt.inference"},  # statistics, no science
     "rmt.plots": {"rmt.errors", "rmt.inference"} | TAILS,
     "rmt.console": {"rmt.errors"},
     "rmt.datafiles": {"rmt.errors"},
