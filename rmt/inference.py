@@ -377,20 +377,31 @@ def rate_interval(count: int, total: float, level: float = 0.95, comparisons: in
     return Estimate(float(count / total), low, high, int(count))
 
 
-def rank_correlation(x: ArrayLike, y: ArrayLike, level: float = 0.95, comparisons: int = 1) -> Estimate:
-    """Spearman's correlation of the ranks of two columns, with the interval of `bootstrap_interval` over their rows.
+def rank_correlation(
+    x: ArrayLike,
+    y: ArrayLike,
+    level: float = 0.95,
+    comparisons: int = 1,
+    method: Literal["spearman", "kendall"] = "spearman",
+) -> Estimate:
+    """Rank correlation of two columns, with the interval of `bootstrap_interval` over their rows.
 
     Args:
         x: one column, of any shape.
         y: the other, in the same order. A row with a NaN is dropped.
         level: joint confidence of the family.
         comparisons: number of intervals in the family.
+        method: "spearman", the correlation of the ranks, or "kendall", tau-b, which is that of all pairs of rows.
     """
 
     def spearman(x: np.ndarray, y: np.ndarray) -> float:
         return float(np.corrcoef(stats.rankdata(x), stats.rankdata(y))[0, 1])
 
-    return bootstrap_interval(spearman, np.ravel(x), np.ravel(y), level=level, comparisons=comparisons, paired=True)
+    def kendall(x: np.ndarray, y: np.ndarray) -> float:
+        return float(np.asarray(stats.kendalltau(x, y))[0])
+
+    statistic = {"spearman": spearman, "kendall": kendall}[method]
+    return bootstrap_interval(statistic, np.ravel(x), np.ravel(y), level=level, comparisons=comparisons, paired=True)
 
 
 def stack(estimates: Sequence[Estimate]) -> Estimate:
