@@ -216,6 +216,18 @@ def fit_line(x: ArrayLike, y_trials: ArrayLike, level: float = 0.95, comparisons
     return LineFit(_contrast(weights, y, single), _contrast(1 / x.size - x.mean() * weights, y, single))
 
 
+def fit_power(x: ArrayLike, y_trials: ArrayLike, level: float = 0.95, comparisons: int = 1) -> Estimate:
+    """The a of y ~ x^a: slope of `fit_line` through the means of log y at each log x.
+
+    Args:
+        x: n_x positive abscissae.
+        y_trials: shape (n_x, n_trials), positive; NaN marks a missing replicate.
+        level: joint confidence of the family.
+        comparisons: number of intervals in the family.
+    """
+    return fit_line(np.log(x), np.log(y_trials), level, comparisons).slope
+
+
 def _contrast(w: np.ndarray, y: np.ndarray, level: float) -> Estimate:
     """sum_i w_i ybar_i with Welch's interval; y is (group, replicate), NaN where missing."""
     n = np.sum(~np.isnan(y), axis=1)

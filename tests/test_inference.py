@@ -11,6 +11,7 @@ from rmt.inference import (
     bootstrap_interval,
     exponent_interval,
     fit_line,
+    fit_power,
     ks_test,
     left_out,
     mean_interval,
@@ -207,6 +208,13 @@ def test_exponent_intervals_cover(mean_first, mean_last):
             if low <= truth <= high:
                 covered += stats.poisson.pmf(first, mean_first) * stats.poisson.pmf(last, mean_last)
     assert covered >= 0.95  # an exact sum, up to counts that never come
+
+
+def test_a_power_is_the_slope_of_logarithms():
+    x = np.array([1.0, 10.0, 100.0])
+    power = fit_power(x, 3 * x[:, None] ** -0.5 * np.array([0.9, 1.0, 1.1]))
+    assert power.value == pytest.approx(-0.5)
+    assert power.low < -0.5 < power.high
 
 
 def test_the_interval_of_a_rate_is_exact():
