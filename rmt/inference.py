@@ -7,7 +7,7 @@ A sample too small for a bounded interval gets (-inf, inf), which no verdict can
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -82,13 +82,37 @@ def mean_interval(samples: ArrayLike, axis: int = -1, level: float = 0.95, compa
     Accuracy: exact for Gaussian replicates, asymptotic for others of finite variance; for replicates without one (an
         untransformed lambda_max) use `median_interval`. Coverage is simulated in `tests/test_inference.py`.
     """
-    single = _single_level(level, comparisons)
+    return _student(samples, axis, _single_level(level, comparisons), np.sqrt)
+
+
+def prediction_interval(samples: ArrayLike, axis: int = -1, level: float = 0.95, comparisons: int = 1) -> Estimate:
+    """Mean and where one more replicate falls, mean +- t_(n-1) s sqrt(1 + 1/n), along one axis.
+
+    Args:
+        samples: replicates along `axis`; NaN marks a missing one.
+        axis: the axis of the replicates.
+        level: joint confidence of the family.
+        comparisons: number of intervals in the family.
+
+    Returns:
+        Estimate over the other axes, floats for a 1-D sample.
+
+    Raises:
+        ValueError: `level` or `comparisons` is out of range.
+
+    Accuracy: exact for Gaussian replicates and for no others, however many (`tests/test_inference.py`).
+    """
+    return _student(samples, axis, _single_level(level, comparisons), lambda n: np.sqrt(n / (n + 1)))
+
+
+def _student(samples: ArrayLike, axis: int, level: float, root: Callable[[np.ndarray], np.ndarray]) -> Estimate:
+    """mean +- t_(n-1) s / root(n)."""
     x = np.moveaxis(np.asarray(samples, float), axis, -1)
     n = np.sum(~np.isnan(x), axis=-1)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.nansum(x, axis=-1) / n
         s = np.sqrt(np.nansum((x - mean[..., None]) ** 2, axis=-1) / (n - 1))
-        half = stats.t.ppf((1 + single) / 2, np.maximum(n - 1, 1)) * s / np.sqrt(n)
+        half = stats.t.ppf((1 + level) / 2, np.maximum(n - 1, 1)) * s / root(n)
         half = np.where(n >= 2, half, np.inf)
         return _estimate(mean, mean - half, mean + half, n)
 
@@ -368,25 +392,32 @@ def exponent_interval(first: int, last: int, factor: float, level: float = 0.95,
         return share.map(lambda p: float((np.log(p) - np.log1p(-p)) / np.log(factor)))
 
 
-def rate_interval(count: int, total: float, level: float = 0.95, comparisons: int = 1) -> Estimate:
-    """Rate of `count` exponential waiting times of sum `total`, count/total, with its exact (Garwood) interval.
+def rate_interval(n: int, total: float, level: float = 0.95, comparisons: int = 1) -> Estimate:
+    """The rate of n exponential variables from their sum, n / total: 2 rate total is chi-squared with 2 n degrees of freedom.
 
-    2 rate total is chi-squared with 2 count degrees of freedom. Logarithms of Pareto values over their start are such
-    times, and the rate is the tail index: Hill's estimator.
+    Hill's estimator is one: logarithms over xmin of the values above it, of a power law, have the rate alpha - 1.
 
     Args:
-        count: how many, >= 0; with none the value is NaN and the interval (0, inf).
-        total: their sum, >= 0.
+        n: how many variables there are.
+        total: their sum.
         level: joint confidence of the family.
         comparisons: number of intervals in the family.
 
-    Accuracy: exact for independent exponentials (`tests/test_inference.py`).
+    Returns:
+        Estimate; NaN with the interval (-inf, inf) for n = 0.
+
+    Raises:
+        ValueError: a negative n, or `level` or `comparisons` is out of range.
+
+    Accuracy: covers exactly `level` (`tests/test_inference.py`).
     """
     single = _single_level(level, comparisons)
-    if count == 0 or not total > 0:
-        return Estimate(math.nan, 0.0, math.inf, int(count))
-    low, high = (float(stats.gamma.ppf(p, count)) / float(total) for p in ((1 - single) / 2, (1 + single) / 2))
-    return Estimate(float(count / total), low, high, int(count))
+    if n < 0:
+        raise ValueError(f"rate_interval needs n >= 0, got {n}")
+    if n == 0:
+        return Estimate(math.nan, -math.inf, math.inf, 0)
+    low, high = (float(stats.chi2.ppf(p, 2 * n)) / (2 * total) for p in ((1 - single) / 2, (1 + single) / 2))
+    return Estimate(n / total, low, high, n)
 
 
 def rank_correlation(
@@ -434,6 +465,12 @@ def worst(estimates: Estimate, claimed: tuple[float, float]) -> tuple[int, Estim
         reach = np.maximum(claimed[0] - low, high - claimed[1])
     i = int(np.argmax(outside if np.any(outside > 0) else reach))
     return i, estimates[i]
+
+
+def spread(estimates: Iterable[Estimate]) -> Estimate:
+    """The largest of two or more estimates less the smallest, where their intervals hold together; n is the largest's."""
+    low, *_, high = sorted(estimates, key=lambda estimate: estimate.value)
+    return Estimate(high.value - low.value, high.low - low.high, high.high - low.low, high.n)
 
 
 def left_out(fits: ArrayLike) -> str:

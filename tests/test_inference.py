@@ -16,10 +16,12 @@ from rmt.inference import (
     left_out,
     mean_interval,
     median_interval,
+    prediction_interval,
     proportion_interval,
     rank_correlation,
     rate_interval,
     slope_of_one_more,
+    spread,
     stack,
     worst,
 )
@@ -43,6 +45,15 @@ def test_mean_interval_of_gaussians_has_exactly_its_level(level, comparisons):
     assert low <= coverage(*est.interval, 3.0) <= high
 
 
+@pytest.mark.parametrize("n", [2, 7])
+def test_prediction_interval_holds_one_more_gaussian_with_exactly_its_level(n):
+    x = np.random.default_rng(13).normal(3.0, 2.0, (4000, n + 1))
+    est = prediction_interval(x[:, :n], level=0.9, comparisons=2)
+    low, high = binomial_band(0.95, 4000)
+    assert low <= np.mean((est.low <= x[:, n]) & (x[:, n] <= est.high)) <= high
+    np.testing.assert_array_equal(est.value, mean_interval(x[:, :n]).value)
+
+
 def test_bonferroni_intervals_hold_together():
     x = np.random.default_rng(2).normal(size=(1500, 10, 6))
     est = mean_interval(x, comparisons=10)
@@ -63,7 +74,7 @@ def test_mean_interval_is_scipys_on_the_samples_that_are_there():
 
 
 def test_too_few_samples_never_bound_anything():
-    for interval in (mean_interval, median_interval):
+    for interval in (mean_interval, prediction_interval, median_interval):
         one, none = interval([2.0, math.nan]), interval([math.nan, math.nan])
         assert one == Estimate(2.0, -math.inf, math.inf, 1)
         assert math.isnan(none.value)
@@ -217,21 +228,37 @@ def test_a_power_is_the_slope_of_logarithms():
     assert power.low < -0.5 < power.high
 
 
-def test_the_interval_of_a_rate_is_exact():
-    rng, inside = np.random.default_rng(5), 0
-    for _ in range(400):
-        rate = rate_interval(3, rng.exponential(0.5, 3).sum(), level=0.9)
-        inside += rate.low <= 2 <= rate.high
-    assert stats.binomtest(inside, 400, 0.9).pvalue > 0.01
-    assert math.isnan(rate_interval(0, 0.0).value)
-
-
 def test_exponents_of_nothing():
     assert exponent_interval(4, 16, 2.0).value == pytest.approx(2)
     assert exponent_interval(0, 0, 2.0).interval == (-math.inf, math.inf)
     assert math.isnan(exponent_interval(0, 0, 2.0).value)
     assert exponent_interval(0, 5, 2.0).value == exponent_interval(0, 5, 2.0).high == math.inf
     assert exponent_interval(5, 0, 2.0).value == exponent_interval(5, 0, 2.0).low == -math.inf
+
+
+@pytest.mark.parametrize("n", [1, 6])
+def test_rate_interval_has_exactly_its_level(n):
+    totals = np.random.default_rng(14).exponential(1 / 2.5, (4000, n)).sum(axis=1)
+    rates = stack([rate_interval(n, total, level=0.9, comparisons=2) for total in totals])
+    low, high = binomial_band(0.95, 4000)
+    assert low <= coverage(rates.low, rates.high, 2.5) <= high
+    np.testing.assert_allclose(rates.value, n / totals)
+
+
+def test_rate_of_nothing_says_nothing():
+    assert math.isnan(rate_interval(0, 0.0).value)
+    assert rate_interval(0, 0.0).interval == (-math.inf, math.inf)
+
+
+def test_the_spread_of_a_family_is_bounded_by_its_intervals():
+    rng = np.random.default_rng(15)
+    means = np.array([1.0, 1.5, 3.0])
+    found = []
+    for _ in range(300):
+        each = mean_interval(rng.normal(means[:, None], 1.0, (3, 12)), level=0.8, comparisons=3)
+        found.append(spread(each[i] for i in range(3)))
+    assert np.mean([est.low <= 2.0 <= est.high for est in found]) >= 0.8
+    assert spread([Estimate(2.0, 1.0, 4.0, 5), Estimate(-1.0, -2.0, 0.0, 7)]) == Estimate(3.0, 1.0, 6.0, 5)
 
 
 def test_fits_without_a_number_are_counted():
@@ -277,6 +304,7 @@ def test_map_carries_the_interval_along():
         (lambda: bootstrap_interval(np.mean, [1.0], [1.0, 2.0], paired=True), "of one length"),
         (lambda: proportion_interval(3, 2), "got 3 of 2"),
         (lambda: exponent_interval(3, -1, 2.0), "got 3, -1 and 2"),
+        (lambda: rate_interval(-1, 2.0), "needs n >= 0, got -1"),
     ],
 )
 def test_wrong_calls_say_what_was_got(call, message):

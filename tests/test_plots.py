@@ -215,8 +215,7 @@ def test_legends_lie_outside_of_the_axes():
     fig, axes = plots.figure(2, 1, titles=["upper", "lower"])
     for ax in axes.flat:
         plots.curve(ax, [0, 1], [0, 1], "theory")
-    plots.legend(axes[0, 0])
-    plots.legend(fig)
+    plots.legend(axes[0, 0], fig)
     plots.svg(fig)
     own, shared = axes[0, 0].get_legend(), fig.legends[0]
     assert own.get_title().get_text() == "upper"

@@ -193,14 +193,19 @@ def headline(fig: Figure, title: str, notes: Sequence[str] = ()) -> None:
 
 
 @styled
-def legend(target: Figure | Axes, title: str | None = None) -> None:
-    """A legend outside of the axes, where it cannot cover data: below a figure, or above the axes of one panel.
+def legend(*targets: Figure | Axes, title: str | None = None) -> None:
+    """A legend for each, outside of the axes, where it cannot cover data: below a figure, or above the axes of one panel.
 
     Args:
-        target: a Figure, for one legend of everything in it, each label once; or Axes, for a legend of their own. The
+        targets: Figures, for one legend of everything in one, each label once; or Axes, for a legend of their own. The
             title of such axes moves into their legend.
         title: heading.
     """
+    for target in targets:
+        _legend(target, title)
+
+
+def _legend(target: Figure | Axes, title: str | None) -> None:
     if isinstance(target, Axes):
         handles, labels = target.get_legend_handles_labels()
         heading = title or target.get_title(loc="left") or None
