@@ -11,9 +11,11 @@ from realnets.analysis import Analysis, analyze
 from realnets.layers import Layer, Layers, Skipped
 from realnets.nulls import Comparison, compare
 from realnets.readers import Checkpoint, Tensor, open_checkpoint
-from realnets.sources import NO_NETWORK, cached_layer, cached_layers, layer_axis, open_source, read_layers
+from realnets.sources import cached_layer, cached_layers, open_source, read_layers
+from realnets.swept import NO_NETWORK, NOT_CACHED, eagerly, layer_axis, per_draw, per_layer
 
 __all__ = [
+    "NOT_CACHED",
     "NO_NETWORK",
     "Analysis",
     "Checkpoint",
@@ -26,8 +28,11 @@ __all__ = [
     "cached_layer",
     "cached_layers",
     "compare",
+    "eagerly",
     "layer_axis",
     "open_checkpoint",
     "open_source",
+    "per_draw",
+    "per_layer",
     "read_layers",
 ]

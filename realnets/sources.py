@@ -12,7 +12,6 @@ from realnets.readers import Checkpoint, open_checkpoint
 from rmt.errors import InputError
 
 HUB_DEFAULT = "model.safetensors"
-NO_NETWORK = "no network"
 
 
 def open_source(source: str, say: Callable[[str], None] = lambda line: None) -> Checkpoint:
@@ -66,11 +65,6 @@ def cached_layers(max_entries: int | None = None, count: int | None = None, min_
             planned = Layers(open_checkpoint(path).tensors, min_M).planned
             found += [f"{network.name}/{name}" for name, N, M in planned if most >= N * M]
     return tuple(found[:: -(-len(found) // count)] if found and count else found)
-
-
-def layer_axis(max_entries: int | None = None, count: int | None = None) -> tuple[str, ...]:
-    """`cached_layers` as the axis of a sweep, which cannot be empty: (NO_NETWORK,) where there are none."""
-    return cached_layers(max_entries, count) or (NO_NETWORK,)
 
 
 def cached_layer(name: str, min_M: int = MIN_M) -> Layer:
