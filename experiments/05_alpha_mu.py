@@ -62,15 +62,13 @@ def one_slope(ds, name, cases, statement):
         case: inference.fit_line(*trials(ds, *where, *CLASSES[name]), comparisons=len(cases))
         for case, where in cases.items()
     }
-    low, *_, high = sorted(lines, key=lambda case: lines[case].slope.value)
-    a, b = lines[low].slope, lines[high].slope
     each = [
         f"{case} {line.slope.value:.2f} [{line.slope.low:.2f}, {line.slope.high:.2f}] mu {line.intercept.value:+.2f} "
         f"[{line.intercept.low:.2f}, {line.intercept.high:.2f}]"
         for case, line in lines.items()
     ]
     sentence = "; ".join(each) + "."
-    return rmt.Verdict.judge(statement, b.value - a.value, (b.low - a.high, b.high - a.low), ONE_SLOPE, b.n, sentence)
+    return rmt.Verdict.of(statement, inference.spread(line.slope for line in lines.values()), ONE_SLOPE, sentence)
 
 
 def check(ds):
