@@ -5,12 +5,10 @@ import numpy as np
 
 import rmt
 from rmt import extremes, inference, plots, spikes
-from rmt.laws import StudentT, TracyWidom, johnstone
 
-LAWS = {"signed Pareto": rmt.Pareto, "Student t": StudentT}
-MANY = "Student t"  # has the more outliers above mu = 4; of Pareto entries not one in a hundred matrices has one
+PARETO, MANY = "signed Pareto", "Student t"  # of Pareto entries not one in a hundred matrices has outliers at mu > 4
+LAWS = {PARETO: rmt.Pareto, MANY: rmt.StudentT}
 CLEAR = 1.2  # outliers are counted beyond CLEAR lambda_plus, where the edge does not reach
-AT_EDGE = 0.99  # lambda_max is at the edge up to this quantile of Tracy-Widom
 BELOW, AT, ABOVE = 3.5, 4.0, 5.0
 NEAR_TWO = (1.9, 2.0, 2.1)
 SIGN = (0.0, np.inf)  # the exponent of the outliers' number below mu = 4, and its negative above
@@ -33,166 +31,106 @@ def measure(key, *, entries, N, mu):
     }
 
 
-def rows(ds, entries, mu, variable):
-    """(N, trial)."""
-    return ds[variable].sel(entries=entries, mu=mu).transpose("N", "trial").values
+def edge_point(law, N):
+    """What counts as the edge: up to the 99 % point of Tracy-Widom."""
+    centre, scale = rmt.johnstone(N, N)
+    return law.var / N * (centre + scale * rmt.TracyWidom().ppf(0.99))
 
 
 def separates(ds):
-    """The number of outliers grows below mu = 4 and falls above: exponents of N between the smallest and the largest."""
-    found, N = {}, ds.N.values
-    for mu, sign in ((BELOW, 1), (ABOVE, -1)):
-        first, last = (int(rows(ds, MANY, mu, "outliers")[i].sum()) for i in (0, -1))
-        few, many = (first, last) if sign > 0 else (last, first)
-        found[mu, sign] = inference.exponent_interval(few, many, N[-1] / N[0], comparisons=2)
-    i, worst = inference.worst(inference.stack(list(found.values())), SIGN)
-    mu, sign = list(found)[i]
-    sentence = (
-        f"For {MANY} entries, mu = {mu:g}, the worse of 2, the number of outliers goes as N^{sign * worst.value:.2f} from "
-        f"N = {N[0]} to {N[-1]}; N^{2 - mu / 2:.2f} is expected."
-    )
+    """The number of outliers grows below mu = 4 and falls above: by which power of N, from the smallest to the largest."""
+    counts, N, found = ds.outliers.sel(entries=MANY).sum("trial"), ds.N.values, {}
+    for mu, verb, ends in ((BELOW, "grows", (0, -1)), (ABOVE, "falls", (-1, 0))):
+        few, many = (int(counts.sel(mu=mu)[i]) for i in ends)
+        found[mu, verb, abs(2 - mu / 2)] = inference.exponent_interval(few, many, N[-1] / N[0], comparisons=2)
+    sentence = "At mu = {at[0]:g}, the worse of {count}, it {at[1]} by a factor N^{x:.2f}; N^{at[2]:.2f} is expected."
     statement = f"mu = 4 separates: outliers multiply with N at mu = {BELOW:g} and die out at mu = {ABOVE:g}"
-    return rmt.Verdict.of(statement, worst, SIGN, sentence)
-
-
-def edge_point(law, N):
-    """What counts as the edge: the upper 1 % point of Tracy-Widom."""
-    centre, scale = johnstone(N, N)
-    return law.var / N * (centre + scale * TracyWidom().ppf(AT_EDGE))
+    return rmt.Verdict.of_all(statement, found, SIGN, f"The number of outliers, {MANY} entries. {sentence}")
 
 
 def atom(ds):
     """P(lambda_max <= 1.2 lambda_plus) is exp(-k/sigma^4)^(1/t^2), t = g^-1(1.2 lambda_plus), for every large N."""
-    t, found = float(spikes.outlier_inverse(CLEAR * 4, 1.0)), []
-    limits = [float(extremes.edge_atom(law(AT))) for law in LAWS.values()]
-    for entries, limit in zip(LAWS, limits, strict=True):
-        free = rows(ds, entries, AT, "outliers")[-1] == 0
-        share = inference.proportion_interval(int(free.sum()), free.size, comparisons=len(LAWS))
-        found.append(share.map(lambda p, limit=limit: p - limit**t**-2))
-    i, worst = inference.worst(inference.stack(found), ATOM)
-    entries, limit = list(LAWS)[i], limits[i] ** t**-2
-    at_edge = ", ".join(
-        f"{rows(ds, name, AT, 'at_edge')[-1].mean():.2f} ({x:.2f})" for name, x in zip(LAWS, limits, strict=True)
-    )
-    sentence = (
-        f"For {entries}, the worse of {len(found)}, it is {limit + worst.value:.3f} at N = {ds.N.values[-1]}, {limit:.3f} in theory; "
-        f"at the edge itself, in brackets the limit, are {at_edge} for {' and '.join(LAWS)}."
-    )
-    statement = f"Ours: at mu = 4 the mass exp(-k/sigma^4) stays at the edge, seen at {CLEAR} lambda_plus"
-    return rmt.Verdict.of(statement, worst, ATOM, sentence)
-
-
-def follows(ds, law_of, statement):
-    """KS distance of lambda_max at mu = 4 and the largest N to a law."""
-    N = int(ds.N.values[-1])
-    tests = {}
+    t, N, found = float(spikes.outlier_inverse(CLEAR * 4, 1.0)), ds.N.values[-1], {}
     for entries, law in LAWS.items():
-        x = 10 ** rows(ds, entries, AT, "log_lambda_max")[-1]
-        tests[entries] = inference.ks_test(x, law_of(law(AT), N), comparisons=len(LAWS))
-    i, worst = inference.worst(inference.stack([test.distance for test in tests.values()]), LAW)
-    sentence = (
-        f"The KS distance is {worst.value:.3f} for {list(tests)[i]} entries at N = {N}, the worse of {len(tests)}."
-    )
-    return rmt.Verdict.of(statement, worst, LAW, sentence)
+        limit, free = float(extremes.edge_atom(law(AT))) ** t**-2, ds.outliers.sel(entries=entries, mu=AT, N=N) == 0
+        share = inference.proportion_interval(int(free.sum()), free.size, comparisons=len(LAWS))
+        found[entries, limit, N] = share.map(lambda p, limit=limit: p - limit)
+    sentence = "For {at[0]}, the worse of {count}, it is off its limit {at[1]:.3f} by {x:+.3f} at N = {at[2]}."
+    statement = f"Ours: at mu = 4 the mass exp(-k/sigma^4) stays at the edge, seen at {CLEAR} lambda_plus"
+    return rmt.Verdict.of_all(statement, found, ATOM, sentence)
 
 
-def edge_alone(law, N):
-    centre, scale = johnstone(N, N)
-    return lambda x: TracyWidom().cdf((N * x / law.var - centre) / scale)
+def follows(ds, outliers, statement):
+    """KS distance of lambda_max at mu = 4 and the largest N to its law with outliers, or to that of the edge alone."""
+    N, found = int(ds.N.values[-1]), {}
+    for entries, law in ((entries, law(AT)) for entries, law in LAWS.items()):
+        x = 10 ** ds.log_lambda_max.sel(entries=entries, mu=AT, N=N).values
+        cdf = extremes.LargestEigenvalue(law, N, N).cdf
+        if not outliers:
+            centre, scale = rmt.johnstone(N, N)
+            x, cdf = (N * x / law.var - centre) / scale, rmt.TracyWidom().cdf
+        found[entries, N] = inference.ks_test(x, cdf, comparisons=len(LAWS)).distance
+    sentence = "The KS distance is {x:.3f} for {at[0]} entries at N = {at[1]}, the worse of {count}."
+    return rmt.Verdict.of_all(statement, found, LAW, sentence)
 
 
 def kink(ds):
-    """alpha at mu = 1.9 and 2.1 less twice that at 2: what a break of the slope leaves."""
-    N = int(ds.N.values[-1])
-    parts = [rows(ds, "signed Pareto", mu, "alpha")[-1] for mu in NEAR_TWO]
-    # the three are independent: their contrast is 1.9's trial t with 2's and 2.1's trial t
-    second = inference.mean_interval(parts[0] - 2 * parts[1] + parts[2])
-    means = ", ".join(f"{np.nanmean(part):.2f}" for part in parts)
-    failed = sum(int(np.isnan(part).sum()) for part in parts)
-    sentence = f"Mean alpha is {means} at mu = 1.9, 2, 2.1 and N = {N}, mu/2 + 1 = 1.95, 2, 2.05; {failed} fits failed."
-    statement = "mu = 2 shows as a break in alpha (second difference above 0.1)"
-    return rmt.Verdict.of(statement, second, BREAK, sentence)
+    """alpha at mu = 1.9 and 2.1 less twice that at 2, at the largest N; trial by trial, as the three are independent."""
+    low, middle, high = parts = ds.alpha.sel(entries=PARETO, mu=[*NEAR_TWO]).isel(N=-1).values
+    second = inference.mean_interval(low - 2 * middle + high)
+    sentence = f"Its mean is {np.nanmean(parts, axis=1).round(2)} at mu = 1.9, 2 and 2.1.{inference.left_out(parts)}"
+    return rmt.Verdict.of("mu = 2 shows as a break in alpha (second difference above 0.1)", second, BREAK, sentence)
 
 
-def growth(ds, variable, exponent, statement, what):
-    """Is the exponent of N right at each mu near 2?"""
-    log_N = np.log10(ds.N.values)
-    lines = [
-        inference.fit_line(log_N, rows(ds, "signed Pareto", mu, variable), comparisons=len(NEAR_TWO)) for mu in NEAR_TWO
-    ]
-    claimed = [exponent(mu) for mu in NEAR_TWO]
-    errors = [line.slope.map(lambda x, a=a: x - a) for line, a in zip(lines, claimed, strict=True)]
-    worst = inference.worst(inference.stack(errors), GROWTH)[1]
-    found = ", ".join(f"{line.slope.value:.2f} ({a:.2f})" for line, a in zip(lines, claimed, strict=True))
-    sentence = f"{what}'s exponent of N at mu = 1.9, 2, 2.1, in brackets the asymptotic one: {found}."
-    return rmt.Verdict.of(statement, worst, GROWTH, sentence)
+def growth(ds, variable, exponent, statement):
+    log_N, found = np.log10(ds.N.values), {}
+    for mu, claimed in zip(NEAR_TWO, map(exponent, NEAR_TWO), strict=True):
+        slope = inference.fit_line(log_N, ds[variable].sel(entries=PARETO, mu=mu), comparisons=len(NEAR_TWO)).slope
+        found[mu, claimed] = slope.map(lambda x, claimed=claimed: x - claimed)
+    sentence = "At mu = {at[0]:g}, the worst of {count}, it is {x:+.2f} off the asymptotic exponent of N, {at[1]:.2f}."
+    return rmt.Verdict.of_all(statement, found, GROWTH, sentence)
 
 
 def check(ds):
+    stays = "The bulk grows as N^(2/mu - 1) below mu = 2 and stays above"
     return [
         separates(ds),
         atom(ds),
-        follows(
-            ds,
-            lambda law, N: extremes.LargestEigenvalue(law, N, N).cdf,
-            "Ours: at mu = 4 lambda_max has the law LargestEigenvalue",
-        ),
-        follows(ds, edge_alone, "Control: at mu = 4 lambda_max is Tracy-Widom alone"),
+        follows(ds, True, "Ours: at mu = 4 lambda_max has the law LargestEigenvalue"),
+        follows(ds, False, "Control: at mu = 4 lambda_max is Tracy-Widom alone"),
         kink(ds),
-        growth(
-            ds,
-            "log_lambda_max",
-            lambda mu: 4 / mu - 1,
-            "lambda_max ~ N^(4/mu - 1) on both sides of mu = 2",
-            "lambda_max",
-        ),
-        growth(
-            ds,
-            "log_median",
-            lambda mu: max(2 / mu - 1, 0),
-            "The bulk grows as N^(2/mu - 1) below mu = 2 and stays above",
-            "The median",
-        ),
+        growth(ds, "log_lambda_max", lambda mu: 4 / mu - 1, "lambda_max ~ N^(4/mu - 1) on both sides of mu = 2"),
+        growth(ds, "log_median", lambda mu: max(2 / mu - 1, 0), stays),
     ]
 
 
 def figure(ds):
-    titles = (
-        "mu = 4: share of matrices at the edge",
-        f"eigenvalues beyond {CLEAR} lambda_plus",
-        "near mu = 2: fitted alpha",
-    )
-    fig, [[left, middle, right]] = plots.figure(cols=3, titles=titles)
-    N = ds.N.values
-    for series, (entries, law) in enumerate(LAWS.items()):
-        plots.points(left, N, rows(ds, entries, AT, "at_edge"), entries, series)
-        laws = [(extremes.LargestEigenvalue(law(AT), int(n), int(n)), edge_point(law(AT), int(n))) for n in N]
-        plots.curve(left, N, [float(largest.cdf(x)) for largest, x in laws], "LargestEigenvalue", series)
-        left.axhline(
-            float(extremes.edge_atom(law(AT))), color=plots.COLOURS[series], linestyle=":", label="exp(-k/sigma^4)"
-        )
-    plots.ticks_at(plots.log_axes(left, "x"), N)
-    left.set(xlabel="N", ylabel="share of matrices", ylim=(0, 1.02))
+    fig, [[left, middle, right]] = plots.figure(cols=3, titles=("mu = 4", f"beyond {CLEAR} lambda_plus", "near mu = 2"))
+    N = ds.N.values.tolist()
+    for series, (entries, law) in enumerate((entries, law(AT)) for entries, law in LAWS.items()):
+        plots.points(left, N, ds.at_edge.sel(entries=entries, mu=AT), entries, series)
+        expected = [extremes.LargestEigenvalue(law, n, n).cdf(edge_point(law, n)) for n in N]
+        plots.curve(left, N, expected, "LargestEigenvalue", series)
+        limit = extremes.edge_atom(law).item()
+        left.axhline(limit, color=plots.COLOURS[series], linestyle=":", label="exp(-k/sigma^4)")
     for series, mu in enumerate((BELOW, AT, 4.5, ABOVE)):
-        plots.points(middle, N, rows(ds, "Student t", mu, "outliers"), f"mu = {mu:g}", series)
-        law = StudentT(mu)
-        expected = [extremes.outliers_beyond(law, int(n), int(n), CLEAR * 4 * law.var) for n in N]
+        law = LAWS[MANY](mu)
+        expected = [extremes.outliers_beyond(law, n, n, CLEAR * 4 * law.var) for n in N]
+        plots.points(middle, N, ds.outliers.sel(entries=MANY, mu=mu), f"mu = {mu:g}", series)
         plots.curve(middle, N, expected, None, series)
-    plots.log_ticks(plots.log_axes(middle), "y")
-    plots.ticks_at(middle, N)
-    middle.set(xlabel="N", ylabel="outliers, Student t")
     for n in N:
-        means = ds.alpha.sel(entries="signed Pareto", N=n, mu=slice(None, 2.2)).transpose("mu", "trial")
-        plots.points(right, means.mu.values, means, f"N = {n}")
-    plots.published(right, means.mu.values, means.mu.values / 2 + 1, "mu/2 + 1")
-    plots.ticks_at(right, NEAR_TWO)
-    right.set(xlabel="mu", ylabel="fitted alpha")
-    for ax in (left, middle, right):
-        plots.legend(ax)
+        plots.points(right, NEAR_TWO, ds.alpha.sel(entries=PARETO, mu=[*NEAR_TWO], N=n), f"N = {n}")
+    plots.published(right, NEAR_TWO, np.array(NEAR_TWO) / 2 + 1, "mu/2 + 1")
+    plots.ticks_at(plots.log_axes(left, "x"), N).set(xlabel="N", ylabel="share at the edge", ylim=(0, 1.02))
+    plots.ticks_at(plots.log_ticks(plots.log_axes(middle), "y"), N).set(xlabel="N", ylabel=f"outliers, {MANY}")
+    plots.ticks_at(right, NEAR_TWO).set(xlabel="mu", ylabel="fitted alpha")
+    plots.legend(left, middle, right)
     return fig
 
 
-_MU = (*NEAR_TWO, BELOW, AT, 4.5, ABOVE)
+def _size(N, n_trials):
+    return rmt.Size({"entries": tuple(LAWS), "N": N, "mu": (*NEAR_TWO, BELOW, AT, 4.5, ABOVE)}, n_trials)
+
 
 claim = rmt.Claim(
     name="boundaries",
@@ -205,15 +143,10 @@ claim = rmt.Claim(
     "mu = 5. The probability of lambda_max < 1.2 lambda_plus is within 0.05 of its limit; lambda_max is within a KS distance of "
     "0.15 of its law. mu = 2: a break is a second difference of alpha above 0.1; exponents of N within 0.1. Simultaneous 95 % "
     "intervals.",
-    sizes={
-        "smoke": rmt.Size({"entries": tuple(LAWS), "N": (50, 100), "mu": _MU}, 30),
-        "default": rmt.Size({"entries": tuple(LAWS), "N": (50, 100, 250), "mu": _MU}, 400),
-        "paper": rmt.Size({"entries": tuple(LAWS), "N": (50, 150, 500), "mu": _MU}, 600),
-    },
+    sizes={"smoke": _size((50, 100), 30), "default": _size((50, 100, 250), 400), "paper": _size((50, 150, 500), 600)},
     measure=measure,
     check=check,
     figure=figure,
-    caption="Square matrices. Left: share of matrices whose largest eigenvalue stays at the edge, below the 99 % point of Tracy-Widom, "
-    "at mu = 4, with its law and its limit. Middle: eigenvalues outside the bulk, and what single large entries make them. "
-    "Right: fitted alpha on both sides of mu = 2.",
+    caption="Square matrices. Left: share of them with lambda_max at the edge, below the 99 % point of Tracy-Widom, at mu = 4, with "
+    "its law and its limit. Middle: eigenvalues outside the bulk, and what single large entries make them. Right: fitted alpha.",
 )
