@@ -7,6 +7,7 @@ import numpy as np
 
 import rmt
 from rmt import extremes, inference, metrics, plots
+from rmt.claims import shape_of
 from rmt.laws import LevyWishart, MarchenkoPastur
 
 EXPONENT = 0.1  # relative margin of the exponent mu/2 + 1
@@ -22,12 +23,8 @@ def law_of(mu, N, M) -> Any:
     return LevyWishart.of_matrix(mu, N, M) if mu < 2 else MarchenkoPastur(N / M, rmt.Pareto(mu).var ** 0.5)
 
 
-def sizes(shape):
-    return tuple(int(n) for n in shape.split("x"))
-
-
 def measure(key, *, shape, mu):
-    N, M = sizes(shape)
+    N, M = shape_of(shape)
     s = rmt.spectrum(rmt.IID(rmt.Pareto(mu)).sample(key, (N, M)))
     x, law = s.eigenvalues, law_of(mu, N, M)
     edge = jnp.inf if mu < 2 else law.lambda_plus
@@ -43,41 +40,33 @@ def measure(key, *, shape, mu):
     }
 
 
-def exponent(ds, mu, comparisons):
-    """The exponent of the density from the counts in the two halves of its upper decade, all matrices together."""
-    low, high = (int(n) for n in ds.half_decades.sel(mu=mu).isel(shape=-1).sum("trial"))
-    rise = inference.exponent_interval(high, low, 10**0.5, comparisons=comparisons)
-    return rise.map(lambda a: 1 + a)  # counts in equal steps of log lambda fall as lambda^(1 - alpha)
-
-
 def tail(ds, mu, name):
-    alpha, claimed = exponent(ds, mu, ds.mu.size), mu / 2 + 1
+    """The density's exponent: counts in two steps of log lambda, halves of its upper decade, go as lambda^(1 - alpha)."""
+    low, high = (int(n) for n in ds.half_decades.sel(mu=mu).isel(shape=-1).sum("trial"))
+    alpha = inference.exponent_interval(high, low, 10**0.5, comparisons=ds.mu.size).map(lambda a: 1 + a)
     start = f"the top {100 * TOP_SHARE:g} %" if mu < 2 else f"{BESIDE_EDGE} lambda_plus"
     found = f"the exponent is {alpha.value:.2f}" if np.isfinite(alpha.value) else "no exponent can be told"
     sentence = (
         f"Over the decade from {start} on, which holds {alpha.n} eigenvalues of {ds.trial.size} matrices "
-        f"{ds['shape'].values[-1]}, {found}; mu/2 + 1 = {claimed:g}."
+        f"{ds['shape'].values[-1]}, {found}; mu/2 + 1 = {mu / 2 + 1:g}."
     )
-    margin = ((1 - EXPONENT) * claimed, (1 + EXPONENT) * claimed)
-    statement = f"{name}, mu = {mu}: the upper decade falls as lambda^-(mu/2 + 1)"
-    return rmt.Verdict.of(statement, alpha, margin, sentence)
+    margin = ((1 - EXPONENT) * (mu / 2 + 1), (1 + EXPONENT) * (mu / 2 + 1))
+    return rmt.Verdict.of(f"{name}, mu = {mu}: the upper decade falls as lambda^-(mu/2 + 1)", alpha, margin, sentence)
 
 
 def whole_law(ds):
     """Mass in twelve bins of equal mass, against the Levy-Wishart law."""
-    shares = ds.shares.sel(mu=1).isel(shape=-1).transpose("shares_dim", "trial").values
-    i, worst = inference.worst(inference.mean_interval(N_SHARES * shares - 1, comparisons=N_SHARES), SHARES)
-    sentence = (
-        f"Bin {i + 1} of {N_SHARES} holds {100 * worst.value:+.1f} % more than its mass, the worst; the mean KS distance is "
-        f"{ds.ks.sel(mu=1).isel(shape=-1).values.mean():.4f} at {ds['shape'].values[-1]}."
-    )
+    last = ds.sel(mu=1).isel(shape=-1)
+    excess = inference.mean_interval(N_SHARES * last.shares.transpose("shares_dim", "trial") - 1, comparisons=N_SHARES)
+    found = {(i + 1, last["shape"].item()): excess[i] for i in range(N_SHARES)}
+    sentence = "At {at[1]} bin {at[0]}, the worst of {count}, holds {percent:+.1f} % more than its mass."
     statement = "Ours: the whole ESD of mu = 1 is the Levy-Wishart law with its correction in N"
-    return rmt.Verdict.of(statement, worst, SHARES, sentence)
+    return rmt.Verdict.of_all(statement, found, SHARES, sentence)
 
 
 def limit(ds, mu, variable, statement):
     """The exponent of M with which the KS distance to Marchenko-Pastur falls."""
-    M = [sizes(shape)[1] for shape in ds["shape"].values]
+    M = [shape_of(shape)[1] for shape in ds["shape"].values]
     ks = ds[variable].sel(mu=mu).transpose("shape", "trial").values
     slope = inference.fit_line(np.log(M), np.log(ks), comparisons=ds.mu.size).slope
     sentence = f"The KS distance to MP goes as M^{slope.value:.2f} and is {ks[-1].mean():.4f} at M = {M[-1]}"
@@ -99,39 +88,30 @@ def check(ds):
     ]
 
 
-def outlier_density(mu, N, M, x):
-    """Eigenvalues per unit of x that large entries put there, of M."""
-    return -np.gradient(np.asarray(extremes.outliers_beyond(rmt.Pareto(mu), N, M, x)), x) / M
-
-
 def figure(ds):
-    shape = ds["shape"].values[-1]
+    N, M = shape_of(shape := ds["shape"].values[-1])
     titles = [f"mu = {mu}, {shape}" for mu in ds.mu.values] + [f"mu = {mu}: the bulk edge" for mu in (3, 5)]
-    fig, axes = plots.figure(rows=2, cols=3, titles=[*titles, "KS distance"])
-    for ax, mu in zip(axes[0], ds.mu.values, strict=True):
-        _loglog(ax, ds.sel(mu=mu, shape=shape), int(mu), *sizes(shape))
-    for ax, mu in zip(axes[1], (3, 5), strict=False):
-        N, M = sizes(shape)
-        law, middle = law_of(mu, N, M), (ZOOM[1:] + ZOOM[:-1]) / 2
-        density = ds.zoom.sel(mu=mu, shape=shape).transpose("zoom_dim", "trial").values / (M * np.diff(ZOOM)[0])
-        plots.points(ax, middle, density, "eigenvalues")
-        plots.curve(ax, fine := np.linspace(0.5, 1.5, 400), law.lambda_plus * law.pdf(fine * law.lambda_plus), "MP")
+    fig, [esds, [*edges, distances]] = plots.figure(rows=2, cols=3, titles=[*titles, "KS distance"])
+    for ax, mu in zip(esds, ds.mu.values, strict=True):
+        _loglog(ax, ds.counts.sel(mu=mu, shape=shape), int(mu), N, M)
+    middle, fine = (ZOOM[1:] + ZOOM[:-1]) / 2, np.linspace(0.5, 1.5, 400)
+    for ax, mu in zip(edges, (3, 5), strict=True):
+        law, counts = law_of(mu, N, M), ds.zoom.sel(mu=mu, shape=shape).transpose("zoom_dim", "trial")
+        plots.points(ax, middle, counts / (M * np.diff(ZOOM)[0]), "eigenvalues")
+        plots.curve(ax, fine, law.lambda_plus * law.pdf(fine * law.lambda_plus), "MP")
         ax.set(xlabel="lambda / lambda_plus", ylabel="density", ylim=(0, None))
-        plots.legend(ax)
-    M = [sizes(s)[1] for s in ds["shape"].values]
-    for mu, name in ((1, "ks"), (3, "ks"), (5, "ks"), (1, "ks_own")):
-        label = f"mu = {mu} to " + ("Levy-Wishart" if (mu, name) == (1, "ks") else "MP")
-        plots.points(axes[1, 2], M, ds[name].sel(mu=mu).transpose("shape", "trial"), label)
-    plots.ticks_at(plots.log_axes(axes[1, 2]), M)
-    axes[1, 2].set(xlabel="M", ylabel="KS distance")
-    plots.legend(axes[1, 2])
+    sizes = [shape_of(s)[1] for s in ds["shape"].values]
+    for mu, name, law in ((1, "ks", "Levy-Wishart"), (3, "ks", "MP"), (5, "ks", "MP"), (1, "ks_own", "MP")):
+        plots.points(distances, sizes, ds[name].sel(mu=mu).transpose("shape", "trial"), f"mu = {mu} to {law}")
+    plots.ticks_at(plots.log_axes(distances), sizes).set(xlabel="M", ylabel="KS distance")
+    plots.legend(*fig.axes)
     return fig
 
 
-def _loglog(ax, ds, mu, N, M):
-    counts, width = ds.counts.transpose("counts_dim", "trial").values.mean(1), np.diff(10**EDGES)
-    seen, middle = counts > 0, 10 ** ((EDGES[1:] + EDGES[:-1]) / 2)
-    plots.points(ax, middle[seen], (counts / (M * width))[seen], "eigenvalues")
+def _loglog(ax, counts, mu, N, M):
+    per_trial, width = counts.transpose("counts_dim", "trial").values.mean(1), np.diff(10**EDGES)
+    seen, middle = per_trial > 0, 10 ** ((EDGES[1:] + EDGES[:-1]) / 2)
+    plots.points(ax, middle[seen], (per_trial / (M * width))[seen], "eigenvalues")
     x, law = np.geomspace(middle[seen][0], middle[seen][-1], 800), law_of(mu, N, M)
     density = np.array(law.pdf(x))
     plots.curve(ax, x, np.where(density > 0, density, np.nan), "Levy-Wishart" if mu < 2 else "MP")
@@ -139,13 +119,12 @@ def _loglog(ax, ds, mu, N, M):
         line, there = x[x > x[len(x) // 3]], density[x > x[len(x) // 3]]
     else:
         line = np.linspace(1.01, max(2, x[-1] / float(law.lambda_plus)), 400) * float(law.lambda_plus)
-        there = outlier_density(mu, N, M, line)
+        there = -np.gradient(np.asarray(extremes.outliers_beyond(rmt.Pareto(mu), N, M, line)), line) / M
         plots.curve(ax, line, there, "outliers of large entries", series=1)
     at = len(line) // 2
     plots.published(ax, line, there[at] * (line / line[at]) ** -(mu / 2 + 1), "lambda^-(mu/2 + 1)")
     plots.log_axes(ax).set(xlabel="lambda", ylabel="density")
     plots.log_ticks(ax, "x")
-    plots.legend(ax)
 
 
 claim = rmt.Claim(

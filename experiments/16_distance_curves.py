@@ -51,13 +51,11 @@ def called(ds):
 
 def worst_error(wrong, statement, what):
     """`wrong` is a boolean over (kind, alpha, trial) at the largest n: the largest share of wrong answers at a point."""
-    table = wrong.stack(point=("kind", "alpha")).transpose("point", "trial")
-    k, n = table.shape
-    shares = [inference.proportion_interval(int(row.sum()), n, comparisons=k) for row in table.values]
-    i, worst = inference.worst(inference.stack(shares), ERRORS)
-    kind, alpha = table.point.values[i]
-    sentence = f"{what} is wrong for {100 * worst.value:.0f} % of the {kind} tails with alpha = {alpha:g}, the worst of {k} points."
-    return rmt.Verdict.of(statement, worst, ERRORS, sentence)
+    table, found = wrong.stack(point=("kind", "alpha")).transpose("point", "trial"), {}
+    for point, row in zip(table.point.values, table.values, strict=True):
+        found[point] = inference.proportion_interval(int(row.sum()), row.size, comparisons=len(table))
+    sentence = " is wrong for {percent:.0f} % of the {at[0]} tails with alpha = {at[1]:g}, the worst of {count} points."
+    return rmt.Verdict.of_all(statement, found, ERRORS, what + sentence)
 
 
 def deeper(good, bad):
@@ -66,47 +64,35 @@ def deeper(good, bad):
 
 
 def apart_by_depth(ds):
-    pairs = [(kind, alpha) for kind in (UNDEVELOPED, TRUNCATED) for alpha in ds.alpha.values]
-    found = []
+    pairs, found = [(kind, alpha) for kind in (UNDEVELOPED, TRUNCATED) for alpha in ds.alpha.values], {}
     for kind, alpha in pairs:
         samples = (ds.depth.sel(kind=k, alpha=alpha).values for k in (GOOD, kind))
-        found.append(inference.bootstrap_interval(deeper, *samples, comparisons=len(pairs)))
-    i, worst = inference.worst(inference.stack(found), APART)
-    sentence = (
-        f"Alpha = {pairs[i][1]:g}: a good tail's minimum is deeper than that of one that is {pairs[i][0]} with chance "
-        f"{worst.value:.2f}, where 0.5 is a coin; the worst of {len(pairs)} pairs."
-    )
+        found[kind, alpha] = inference.bootstrap_interval(deeper, *samples, comparisons=len(pairs))
+    sentence = "At alpha = {at[1]:g} it is deeper than in {at[0]} tails with chance {x:.2f}, the worst of {count}."
     statement = "Without a threshold: the minimum of D is deeper for a good tail than for the others"
-    return rmt.Verdict.of(statement, worst, APART, sentence)
+    return rmt.Verdict.of_all(statement, found, APART, sentence)
 
 
 def at_the_start(ds):
-    part = ds.xmin.sel(kind=GOOD).transpose("alpha", "trial")
-    i, worst = inference.worst(inference.median_interval(part.values, comparisons=part.alpha.size), START)
-    sentence = (
-        f"The median xmin found is {worst.value:.2f} for alpha = {part.alpha.values[i]:g}, where the tail begins at 1."
-    )
+    xmin = ds.xmin.sel(kind=GOOD).transpose("alpha", "trial")
+    medians = inference.median_interval(xmin, comparisons=len(xmin))
+    found = {alpha: medians[i] for i, alpha in enumerate(ds.alpha.values)}
+    sentence = "The median xmin found is {x:.2f} for alpha = {at:g}, where the tail begins at 1."
     statement = "Control: on a good tail the minimum of D is where the power law begins"
-    return rmt.Verdict.of(statement, worst, START, sentence)
+    return rmt.Verdict.of_all(statement, found, START, sentence)
 
 
 def check(ds):
     ds = ds.isel(n=-1)
-    good = ds.kind == GOOD
-    clear, truncated = ds.clear == 1, ds.p_truncated <= LEVEL
     kind = ds.kind.broadcast_like(ds.clear)
+    wrong_shape = (ds.clear == 1) != (kind == GOOD)
+    wrong_cut = ((ds.p_truncated <= LEVEL) != (kind == TRUNCATED)).sel(kind=[GOOD, TRUNCATED])
+    by_shape = "The shape of D(xmin) tells good tails from bad"
+    by_likelihood = "The likelihood of a truncated tail tells good tails from truncated ones"
     return [
-        worst_error(
-            clear != good,
-            "The shape of D(xmin) tells good tails from bad",
-            "A clear minimum as the sign of a good tail",
-        ),
+        worst_error(wrong_shape, by_shape, "A clear minimum as the sign of a good tail"),
         apart_by_depth(ds),
-        worst_error(
-            (truncated != (ds.kind == TRUNCATED)).sel(kind=[GOOD, TRUNCATED]),
-            "The likelihood of a truncated tail tells good tails from truncated ones",
-            f"Truncation called at p <= {LEVEL}",
-        ),
+        worst_error(wrong_cut, by_likelihood, f"Truncation called at p <= {LEVEL}"),
         worst_error(called(ds) != kind, "Shape and likelihood together tell all three kinds", "Their joint answer"),
         at_the_start(ds),
     ]
@@ -135,8 +121,7 @@ def figure(ds):
     shares.set_xticks(at, KINDS)
     shares.set(xlabel="what they are", ylabel="share of trials", ylim=(-0.02, 1.02))
     depths.set(xlabel="ln(median D / lowest D)")
-    for ax in axes.flat:
-        plots.legend(ax)
+    plots.legend(*axes.flat)
     return fig
 
 
