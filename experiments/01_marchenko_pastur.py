@@ -60,8 +60,7 @@ def figure(ds):
     plots.ticks_at(plots.log_axes(rate), N)
     rate.set(xlabel="N", ylabel="KS distance to MP")
     density.set(xlabel="lambda / sigma^2", ylabel="density", ylim=(0, 1.3))
-    for ax in (rate, density):
-        plots.legend(ax)
+    plots.legend(rate, density)
     return fig
 
 

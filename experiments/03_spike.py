@@ -107,8 +107,7 @@ def figure(ds):
         ax.set(xlabel="spike strength theta / threshold", ylabel="lambda_max")
     plots.band(axes[2], *CLAIMED_STD)
     axes[2].set(xlabel="spike strength theta / threshold", ylabel="standard deviation / theory")
-    for ax in axes:
-        plots.legend(ax)
+    plots.legend(*axes)
     return fig
 
 

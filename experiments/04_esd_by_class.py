@@ -68,7 +68,7 @@ def limit(ds, mu, variable, statement):
     """The exponent of M with which the KS distance to Marchenko-Pastur falls."""
     M = [shape_of(shape)[1] for shape in ds["shape"].values]
     ks = ds[variable].sel(mu=mu).transpose("shape", "trial").values
-    slope = inference.fit_line(np.log(M), np.log(ks), comparisons=ds.mu.size).slope
+    slope = inference.fit_power(M, ks, comparisons=ds.mu.size)
     sentence = f"The KS distance to MP goes as M^{slope.value:.2f} and is {ks[-1].mean():.4f} at M = {M[-1]}"
     if mu > 2:
         outside = ds.outside.sel(mu=mu).isel(shape=-1).values.mean()

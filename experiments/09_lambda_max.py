@@ -123,8 +123,7 @@ def figure(ds):
         if mu > 2:
             plots.curve(ax, x, at_finite_size(law, int(M[-1]))(10**x), "LargestEigenvalue")
         ax.set(xlabel="log10 lambda_max", xlim=(x[0], x[-1]))
-    for ax in (left, right, *lower):
-        plots.legend(ax)
+    plots.legend(left, right, *lower)
     return fig
 
 

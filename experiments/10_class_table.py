@@ -45,80 +45,63 @@ def measure(key, *, case, M):
         "alpha": fit.alpha,
         "alpha_off": fit.alpha / (mu / 2 + 1) - 1,
         "in_bulk": jnp.sum(tail & (x <= edge)) / jnp.sum(tail),
-        "beside": jnp.histogram(x / edge, np.array([0.75, 0.95, 1.05, 1.25]))[0],
+        "below": jnp.sum((x > 0.75 * edge) & (x < 0.95 * edge)),
+        "above": jnp.sum((x > 1.05 * edge) & (x < 1.25 * edge)),
         "log_far": jnp.sum(jnp.log(x[-K:] / x[-K - 1])),
     }
 
 
-def last(part, name):
-    return part[name].isel(M=-1).transpose("trial", ...).values
-
-
-# Estimates of a number for one member of a class: its part of the dataset, its mu, and the number of members.
-
-
 def mean_of(name):
-    return lambda part, mu, n: inference.mean_interval(last(part, name), comparisons=n)
+    return lambda part, mu, n: inference.mean_interval(part[name].values[-1], comparisons=n)
 
 
-def share_with(outside):
-    def estimate(part, mu, n):
-        found = outside(last(part, "outside"))
-        return inference.proportion_interval(int(found.sum()), found.size, comparisons=n)
-
-    return estimate
+def share_with(test):
+    return lambda part, mu, n: inference.proportion_interval(
+        int(test(part.outside[-1]).sum()), part.trial.size, comparisons=n
+    )
 
 
 def distance_to(cdf_of, name):
-    return lambda part, mu, n: inference.ks_test(last(part, name), cdf_of(mu), comparisons=n).distance
-
-
-def ks_exponent(part, mu, n):
-    return inference.fit_power(part.M.values, part.ks.transpose("M", "trial").values, comparisons=n)
-
-
-def share_exponent(part, mu, n):
-    first, end = (int(part.outside.isel(M=at).sum()) for at in (0, -1))
-    grows = inference.exponent_interval(first, end, part.M.values[-1] / part.M.values[0], comparisons=n)
-    return grows.map(lambda a: a - 1)
+    return lambda part, mu, n: inference.ks_test(part[name].values[-1], cdf_of(mu), comparisons=n).distance
 
 
 def over_edge(part, mu, n):
-    below, _, above = last(part, "beside").sum(axis=0)
-    return inference.proportion_interval(int(above), int(below + above), comparisons=n).map(lambda p: p / (1 - p))
+    below, above = int(part.below[-1].sum()), int(part.above[-1].sum())
+    return inference.proportion_interval(above, below + above, comparisons=n).map(lambda p: p / (1 - p))
+
+
+def share_exponent(part, mu, n):
+    first, last = (int(part.outside[at].sum()) for at in (0, -1))
+    grows = inference.exponent_interval(first, last, float(part.M[-1] / part.M[0]), comparisons=n)
+    return grows.map(lambda a: a - 1)
 
 
 def far_exponent(part, mu, n):
     """Hill's alpha - 1 of the K largest, all matrices together, over mu/2, less 1."""
-    hill = inference.rate_interval(K * part.trial.size, last(part, "log_far").sum(), comparisons=n)
+    hill = inference.rate_interval(K * part.trial.size, float(part.log_far[-1].sum()), comparisons=n)
     return hill.map(lambda a: a / (mu / 2) - 1)
 
 
 LAW, OFF, D = (0.0, 0.15), (-0.1, 0.1), "the KS distance to {} is {{x:.3f}}"
 any_outside, both = share_with(lambda k: k > 0), share_with(lambda k: k == len(STRENGTHS))
-to_mp = ("MP", ks_exponent, (-np.inf, -0.2), "the KS distance to MP goes as M^{x:.2f}")
-distance_to_tw = distance_to(lambda mu: rmt.TracyWidom().cdf, "z")
-to_tw = ("Tracy-Widom", distance_to_tw, LAW, D.format("it"))
-no_edge = (
-    "no edge",
-    over_edge,
-    (0.25, np.inf),
-    "lambda_plus has {x:.3f} times as many eigenvalues just above as below",
-)
-frechet = ("Frechet", distance_to(lambda mu: Frechet(mu / 2).cdf, "top"), LAW, D.format("it"))
-CELLS = {  # (class, column): what is claimed, the estimate, its margin, what was found
+tw_distance = distance_to(lambda mu: rmt.TracyWidom().cdf, "z")
+gaussian, frechet = (distance_to(cdf, "top") for cdf in (lambda mu: stats.norm.cdf, lambda mu: Frechet(mu / 2).cdf))
+ks_exponent = ("MP", lambda part, mu, n: inference.fit_power(part.M, part.ks, comparisons=n), (-np.inf, -0.2))
+OUTSIDE = "{percent:.1f} % of matrices have an eigenvalue outside"
+EDGE_RATIO = "lambda_plus has {x:.3f} times as many eigenvalues just above as below"
+CELLS = {  # (class, column): what is claimed, the estimate for one member of the class, its margin, what was found
     (MP, FINITE): ("MP", mean_of("root_M_ks"), (0.0, 1.36), "sqrt(M) times the mean KS distance is {x:.2f}"),
-    (MP, LIMIT): to_mp,
-    (MP, EDGE): to_tw,
-    (MP, TOP): ("no tail", any_outside, (0.0, 0.05), "{percent:.1f} % of matrices have an eigenvalue outside"),
+    (MP, LIMIT): (*ks_exponent, "the KS distance to MP goes as M^{x:.2f}"),
+    (MP, EDGE): ("Tracy-Widom", tw_distance, LAW, D.format("it")),
+    (MP, TOP): ("no tail", any_outside, (0.0, 0.05), OUTSIDE),
     (SPIKED, FINITE): ("MP + spikes", both, (0.9, 1.0), "as many leave the bulk as were planted in {percent:.0f} %"),
-    (SPIKED, LIMIT): to_mp,
-    (SPIKED, EDGE): to_tw,
-    (SPIKED, TOP): ("Gaussian", distance_to(lambda mu: stats.norm.cdf, "top"), LAW, D.format("it")),
-    (WEAK, FINITE): ("MP + PL tail", any_outside, (0.5, 1.0), "{percent:.1f} % of matrices have an eigenvalue outside"),
-    (WEAK, LIMIT): to_mp,
-    (WEAK, EDGE): ("heavy-tailed", distance_to_tw, (0.15, 1.0), D.format("Tracy-Widom")),
-    (WEAK, TOP): ("TW with corrections", distance_to_tw, LAW, D.format("it")),
+    (SPIKED, LIMIT): (*ks_exponent, "the KS distance to MP goes as M^{x:.2f}"),
+    (SPIKED, EDGE): ("Tracy-Widom", tw_distance, LAW, D.format("it")),
+    (SPIKED, TOP): ("Gaussian", gaussian, LAW, D.format("it")),
+    (WEAK, FINITE): ("MP + PL tail", any_outside, (0.5, 1.0), OUTSIDE),
+    (WEAK, LIMIT): (*ks_exponent, "the KS distance to MP goes as M^{x:.2f}"),
+    (WEAK, EDGE): ("heavy-tailed", tw_distance, (0.15, 1.0), D.format("Tracy-Widom")),
+    (WEAK, TOP): ("TW with corrections", tw_distance, LAW, D.format("it")),
     (MODERATE, FINITE): (
         "lambda^-(a mu + b)",
         mean_of("in_bulk"),
@@ -126,12 +109,12 @@ CELLS = {  # (class, column): what is claimed, the estimate, its margin, what wa
         "{percent:.0f} % of the tail is in the bulk",
     ),
     (MODERATE, LIMIT): ("lambda^-(mu/2 + 1)", share_exponent, (-0.1, 1.0), "the share outside goes as M^{x:.2f}"),
-    (MODERATE, EDGE): no_edge,
-    (MODERATE, TOP): frechet,
+    (MODERATE, EDGE): ("no edge", over_edge, (0.25, np.inf), EDGE_RATIO),
+    (MODERATE, TOP): ("Frechet", frechet, LAW, D.format("it")),
     (VERY, FINITE): ("lambda^-(mu/2 + 1)", mean_of("alpha_off"), OFF, "the mean alpha is {percent:+.1f} % off"),
     (VERY, LIMIT): ("lambda^-(mu/2 + 1)", far_exponent, OFF, "the far tail's alpha - 1 is {percent:+.1f} % off"),
-    (VERY, EDGE): no_edge,
-    (VERY, TOP): frechet,
+    (VERY, EDGE): ("no edge", over_edge, (0.25, np.inf), EDGE_RATIO),
+    (VERY, TOP): ("Frechet", frechet, LAW, D.format("it")),
 }
 
 
@@ -139,7 +122,8 @@ def check(ds):
     verdicts = []
     for (row, column), (claimed, estimate, margin, sentence) in CELLS.items():
         members = {case: mu for case, (where, _, mu) in CASES.items() if where == row}
-        found = {case: estimate(ds.sel(case=case), mu, len(members)) for case, mu in members.items()}
+        parts = {case: ds.sel(case=case).transpose("M", "trial") for case in members}
+        found = {case: estimate(parts[case], mu, len(members)) for case, mu in members.items()}
         verdict = rmt.Verdict.of_all(f"{row}: {column}: {claimed}", found, margin, f"{{at}}: {sentence}.")
         verdicts.append(verdict.in_cell(row, column, claimed))
     return verdicts
@@ -148,14 +132,13 @@ def check(ds):
 def figure(ds):
     fig, [[distance, fits]] = plots.figure(cols=2, titles=("KS distance to MP", "fitted alpha"), panel=(6.5, 5))
     for case in CASES:
-        part = ds.sel(case=case).transpose("M", "trial", ...)
+        part = ds.sel(case=case).transpose("M", "trial")
         plots.points(distance, ds.M, part.ks.values, case)
         plots.points(fits, ds.M, inference.median_interval(part.alpha.values), case)
     for ax, name in ((distance, "mean KS distance"), (fits, "median alpha")):
         plots.log_ticks(plots.log_axes(ax), "y")
-        plots.ticks_at(ax, ds.M.values)
-        ax.set(xlabel="M", ylabel=name)
-        plots.legend(ax)
+        plots.ticks_at(ax, ds.M.values).set(xlabel="M", ylabel=name)
+    plots.legend(distance, fits)
     return fig
 
 

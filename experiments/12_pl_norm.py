@@ -111,8 +111,7 @@ def figure(ds):
         plots.curve(by_N, N, theory, "theory" if series == 0 else None, series)
     plots.ticks_at(plots.log_axes(by_N, "x"), N)
     by_N.set(xlabel="N", ylabel="median R", ylim=(0, 6))
-    for ax in (published, centred, by_mu, by_N):
-        plots.legend(ax)
+    plots.legend(published, centred, by_mu, by_N)
     return fig
 
 

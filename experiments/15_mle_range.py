@@ -108,8 +108,7 @@ def figure(ds):
     plots.band(spread, *SPREAD)
     spread.set(xlabel="true alpha", ylabel="ratio", ylim=(0, None))
     share.set(xlabel="true alpha", ylabel=f"median n_tail/n, n = {REFERENCE_N}", ylim=(0, 1))
-    for ax in (exact, bent, spread, share):
-        plots.legend(ax)
+    plots.legend(exact, bent, spread, share)
     return fig
 
 

@@ -95,8 +95,7 @@ def figure(ds):
         plots.points(inside, last.mu, inference.stack([correlations[law, mu] for mu in last.mu.values]), law)
     inside.axhline(0, color=plots.GREY, linewidth=1)
     inside.set(xlabel="mu", ylabel="rank correlation over draws", ylim=(-1, 1))
-    for ax in (first, second, scaled, inside):
-        plots.legend(ax)
+    plots.legend(first, second, scaled, inside)
     return fig
 
 

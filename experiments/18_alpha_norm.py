@@ -121,8 +121,7 @@ def figure(ds):
     plots.log_axes(spread, "y").set(xlabel=f"mu, at M = {M[-1]}", ylabel="mean gap/spread")
     plots.band(where, 0, LOWEST[1])
     plots.band(spread, 1e-3, SMALL[1])
-    for ax in axes.flat:
-        plots.legend(ax)
+    plots.legend(*axes.flat)
     return fig
 
 

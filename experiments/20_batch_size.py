@@ -122,8 +122,7 @@ def figure(ds):
     loss.set(xlabel="share of the training", ylabel="cross-entropy", yscale="log")
     for ax, i in zip(esds, (0, -1), strict=True):
         plots.log_ticks(plots.loglog_esd(ax, rows.eigenvalues.values[i]))
-    for ax in (alpha, loss):
-        plots.legend(ax)
+    plots.legend(alpha, loss)
     return fig
 
 
