@@ -139,7 +139,7 @@ claim = rmt.Claim(
     "ruled out for more than 10 %.",
     sizes={
         "smoke": rmt.Size({"layer": realnets.layer_axis(2**16, 4)}, 10),
-        "default": rmt.Size({"layer": realnets.layer_axis(2**16, 35)}, 20),
+        "default": rmt.Size({"layer": realnets.layer_axis(2**18, 20)}, 20),
         "paper": rmt.Size({"layer": realnets.layer_axis(2**20)}, 100),
     },
     measure=measure,
