@@ -59,8 +59,8 @@ def reproduces(ds, name, shape):
 def one_slope(ds, name, cases, statement):
     """Is a of alpha = a mu + b one number for these cases, (entries, shape) by name?"""
     lines = {
-        case: inference.fit_line(*trials(ds, *where, *CLASSES[name]), comparisons=len(cases))
-        for case, where in cases.items()
+        case: inference.fit_line(*trials(ds, law, shape, *CLASSES[name]), comparisons=len(cases))
+        for case, (law, shape) in cases.items()
     }
     each = [
         f"{case} {line.slope.value:.2f} [{line.slope.low:.2f}, {line.slope.high:.2f}] mu {line.intercept.value:+.2f} "
