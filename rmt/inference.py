@@ -289,13 +289,16 @@ def slope_of_one_more(
     """
     single = _single_level(level, comparisons)
     x, y, rng = np.asarray(x, float), np.asarray(y_trials, float), np.random.default_rng(seed)
-    slopes = []
-    for _ in range(4000):
-        ours = np.take_along_axis(y, rng.integers(y.shape[1], size=y.shape), axis=1)
-        rows = rng.integers(len(x), size=draws)
-        new = ours[rows, rng.integers(y.shape[1], size=draws)]
-        there = ~np.isnan(new)
-        slopes.append(np.polyfit(x[rows][there], new[there], 1)[0])
+    n_boot = 4000
+    rows = rng.integers(len(x), size=(n_boot, draws))
+    resampled = rng.integers(y.shape[1], size=(n_boot, *y.shape))  # the rows that the experiment draws from
+    columns = np.take_along_axis(
+        resampled[np.arange(n_boot)[:, None], rows], rng.integers(y.shape[1], size=(n_boot, draws, 1)), 2
+    )
+    new = y[rows, columns[..., 0]]
+    there = np.where(np.isnan(new), np.nan, x[rows])
+    from_mean = there - np.nanmean(there, axis=1, keepdims=True)
+    slopes = np.nansum(from_mean * new, axis=1) / np.nansum(from_mean**2, axis=1)
     low, high = np.quantile(slopes, ((1 - single) / 2, (1 + single) / 2))
     slope = fit_line(x, y).slope
     return Estimate(slope.value, float(low), float(high), slope.n)
