@@ -95,14 +95,14 @@ def figure(ds):
     titles = (f"{ADDED}, N = {N}", f"{COVARIANCE}, N = {N}", "spread over theory")
     fig, [axes] = plots.figure(cols=3, titles=titles, panel=(4.6, 4.2))
     fine = np.linspace(0, float(ds.strength[-1]), 200)
-    for ax, kind in zip(axes, (ADDED, COVARIANCE), strict=False):
+    for series, (ax, kind) in enumerate(zip(axes, (ADDED, COVARIANCE), strict=False)):
         for Q in ds.Q.values:
             part = ds.lambda_max.sel(kind=kind, Q=Q).isel(N=-1)
             plots.points(ax, ds.strength, part.transpose("strength", "trial"), f"Q = {Q}")
             plots.curve(ax, fine, location(fine, Q), "theory" if ds.Q[0] == Q else None)
             above = part.sel(strength=slice(ABOVE, None))
             theory = np.array([std(kind, float(s), int(Q), N) for s in above.strength])
-            plots.points(axes[2], above.strength, above.std("trial").values / theory, f"{kind}, Q = {Q}")
+            plots.points(axes[2], above.strength, above.std("trial") / theory, kind if ds.Q[0] == Q else None, series)
         ax.axvline(1, color=plots.GREY, linestyle=":", label="threshold")
         ax.set(xlabel="spike strength theta / threshold", ylabel="lambda_max")
     plots.band(axes[2], *CLAIMED_STD)

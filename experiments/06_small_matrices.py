@@ -121,7 +121,7 @@ def figure(ds):
             ax.fill_between(
                 mu, 0.9 * (mu / 2 + 1), 1.1 * (mu / 2 + 1), color=plots.INK, alpha=0.08, linewidth=0, label="10 %"
             )
-            ax.set(xlabel="mu", ylabel="fitted alpha", ylim=(1, 4 if ax is bottom else 2.6))
+            ax.set(xlabel="mu", ylabel="fitted alpha", ylim=(1, 4 if ax is bottom else 2.8))
             plots.legend(ax)
     return fig
 
