@@ -77,7 +77,7 @@ claim = rmt.Claim(
     criterion="Supported if the KS distance between ESD and MP falls at least as fast as N^-0.5 for every Q tried "
     "(simultaneous 95 % intervals of the slope of log D in log N); contradicted if for some Q the interval lies above -0.5.",
     sizes={
-        "smoke": _size((2,), (64, 128, 256), 6),
+        "smoke": _size((2,), (64, 256), 6),
         "default": _size((1, 2, 5), (64, 256, 1024), 8),
         "paper": _size((1, 2, 5, 10), (64, 128, 256, 512, 1024, 2048), 50),
     },

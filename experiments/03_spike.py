@@ -128,7 +128,7 @@ claim = rmt.Claim(
     "within 10 % of theory at every strength >= 1.5, all Q together. Threshold: supported if at least 90 % of matrices exceed the "
     "99 % point of the noise edge at 1.5 thresholds, and at most 10 % at 0.8; the slides' one if 90 % do at twice it.",
     sizes={
-        "smoke": _size((2,), (200, 400), 40),
+        "smoke": _size((2,), (100, 200), 40),
         "default": _size((1, 2, 5), (200, 600), 100),
         "paper": _size((1, 2, 5), (200, 800), 400),
     },

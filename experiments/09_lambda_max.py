@@ -145,7 +145,7 @@ claim = rmt.Claim(
     "A law: KS distance at most 0.15 at the largest M. Spurious: over 5 % of matrices of each entry law beyond the 99 % point of "
     "Tracy-Widom.",
     sizes={
-        "smoke": _size((50, 100, 200), (1.0, 2.0, 3.0, 3.75, 5.0), 24),
+        "smoke": _size((50, 150), (1.0, 2.0, 3.0, 3.75, 5.0), 24),
         "default": _size((50, 150, 400), MU, 100),
         "paper": _size((50, 200, 800), MU, 400),
     },

@@ -136,7 +136,7 @@ claim = rmt.Claim(
     "(simultaneous 95 % intervals of the mean; of the median without the entries' mean). The mean spike: if R is within 0.5 % of its "
     "formula at every mu >= 3. No saturation: if R of centred entries is 1.5 times the formula at every mu from 2.5 to 3.5.",
     sizes={
-        "smoke": _size((50, 100, 200), (0.5, 1.0, 1.5, 2.5, 3.0, 3.5, 4.0), 8),
+        "smoke": _size((50, 150), (0.5, 1.0, 1.5, 2.5, 3.0, 3.5, 4.0), 8),
         "default": _size((100, 300, 600), _MU, 15),
         "paper": _size((100, 300, MAIN), _MU, 100, _LARGE),
     },

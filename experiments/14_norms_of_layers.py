@@ -138,7 +138,7 @@ claim = rmt.Claim(
     criterion="Supported if the rank correlation of both sides over the layers is above 0.5 (95 % bootstrap interval); equal: the "
     "median ratio within 10 % of 1; the class: at least 90 % of the layers have a stable rank within the simultaneous 95 % prediction "
     "intervals of signed Pareto matrices of their shape whose mean alpha is nearest.",
-    sizes={"smoke": _size(6, 2**16, 4), "default": _size(20, 2**18, 20), "paper": _size(100, 2**20)},
+    sizes={"smoke": _size(6, 2**16, 3), "default": _size(20, 2**18, 20), "paper": _size(100, 2**20)},
     measure=measure,
     check=check,
     figure=figure,

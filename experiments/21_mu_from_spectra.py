@@ -138,7 +138,7 @@ claim = rmt.Claim(
     "law and every mu of the range; interval: at least 90 % coverage in every cell; cannot say: at least 90 % of matrices at "
     "mu >= 3.5, and 95 % of Gaussian ones. Simultaneous 95 % intervals.",
     sizes={
-        "smoke": _size((100, 200), (1.25, 1.75, 2.25, 2.75, 3.5), 12),
+        "smoke": _size((150,), (1.25, 1.75, 2.25, 2.75, 3.5), 12),
         "default": _size((200, 500), MU, 48),
         "paper": _size((200, 500, 1000), MU, 100),
     },

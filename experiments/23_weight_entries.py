@@ -138,7 +138,7 @@ claim = rmt.Claim(
     "interval of its logarithm); Bonferroni over the layers. Supported if that is certain for 90 % of them, contradicted if it is "
     "ruled out for more than 10 %.",
     sizes={
-        "smoke": rmt.Size({"layer": realnets.layer_axis(2**16, 4)}, 10),
+        "smoke": rmt.Size({"layer": realnets.layer_axis(2**16, 3)}, 10),
         "default": rmt.Size({"layer": realnets.layer_axis(2**18, 20)}, 20),
         "paper": rmt.Size({"layer": realnets.layer_axis(2**20)}, 100),
     },
