@@ -101,11 +101,11 @@ def figure(ds):
     N, M = shape_of(ds["shape"].values[0])
     law = rmt.MarchenkoPastur(Q=N / M)
     for i, ax in enumerate(axes.flat[: len(SIX)]):
-        values, unit = ds.eigenvalues.isel(shape=0).values[:, i], "sigma^2 of the bulk"
+        values, unit = ds.eigenvalues.isel(shape=0).values[:, i], "bulk variance"
         if SIX[i] is Phase.RANK_COLLAPSE:  # there the bulk is zero
             values, unit = values / values.mean(axis=1, keepdims=True), "their mean"
         plots.esd(ax, np.minimum(values, 10.0), law)
-        ax.set(xlim=(-0.1, 10.1), ylim=(0, 0.8), xlabel=f"eigenvalue / {unit}; 10 stands for more")
+        ax.set(xlim=(-0.1, 10.1), ylim=(0, 0.8), xlabel=f"eigenvalue / {unit}, at most 10")
     for ax, at in zip(axes[3], (0, -1), strict=True):
         confusion(ax, ds.phase.isel(shape=at).values, ds["shape"].values[at])
     plots.legend(fig)
