@@ -27,3 +27,27 @@ def test_largest_eigenvalue(tmp_path):
 @pytest.mark.slow
 def test_scaling(tmp_path):
     assert "20,000" in run(tmp_path, "scaling", "--sizes", "50", "100", "200", "--repeats", "1")
+
+
+def test_flips(tmp_path):
+    verdict = {"effect": 1.0, "interval": [0.0, 2.0], "n": 3, "sentence": ""}
+    text = dict.fromkeys(("title", "quote", "source", "criterion", "caption", "file", "command", "git"), "")
+    for seed, outcomes in enumerate(
+        (("supported", "supported", "inconclusive"), ("supported", "contradicted", "supported"))
+    ):
+        verdicts = [{**verdict, "statement": f"s{i}", "outcome": outcome} for i, outcome in enumerate(outcomes)]
+        record = {
+            **text,
+            "claim": "c",
+            "size": "default",
+            "seconds": 1.0,
+            "seed": seed,
+            "versions": {},
+            "verdicts": verdicts,
+        }
+        (tmp_path / str(seed) / "c").mkdir(parents=True)
+        (tmp_path / str(seed) / "c" / "default.json").write_text(json.dumps(record))
+    printed = run(tmp_path, "flips", "0", "1")
+    assert "flip: c: s1: supported, contradicted" in printed
+    assert "inconclusive with some: c: s2: inconclusive, supported" in printed
+    assert "3 verdicts with 2 seeds: 1 the same, 1 flip, 1 inconclusive with some" in printed
