@@ -115,17 +115,11 @@ def figure(ds):
     return fig
 
 
-def _size(N, mu, n_trials, also=(), entries=(AS_PUBLISHED, CENTRED)):
-    return rmt.Size({"entries": entries, "N": N, "mu": mu}, n_trials, also)
+def _size(N, mu, n_trials, also=()):
+    return rmt.Size({"entries": (AS_PUBLISHED, CENTRED), "N": N, "mu": mu}, n_trials, also)
 
 
 _MU = (*np.arange(0.5, 1.8, 0.25), *np.arange(2.25, 4.1, 0.25), 4.5, 5.0)
-_LARGE = (
-    _size((2000,), _MU, 20),
-    _size((5000,), _MU, 5, entries=(AS_PUBLISHED,)),
-    _size((5000,), (1.0, 2.5, 3.0, 3.5), 5, entries=(CENTRED,)),
-)
-
 claim = rmt.Claim(
     name="pl-norm",
     title="PL-Norm relation: alpha log lambda_max ~ log ||W||_F^2",
@@ -138,7 +132,7 @@ claim = rmt.Claim(
     sizes={
         "smoke": _size((50, 150), (0.5, 1.0, 1.5, 2.5, 3.0, 3.5, 4.0), 8),
         "default": _size((100, 300, 600), _MU, 15),
-        "paper": _size((100, 300, MAIN), _MU, 100, _LARGE),
+        "paper": _size((100, 300, MAIN), _MU, 100, also=(_size((2000,), _MU, 20),)),
     },
     measure=measure,
     check=check,
