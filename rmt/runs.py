@@ -47,8 +47,11 @@ def run_claim(
     """
     base = out / claim.name / size
     store = base.with_suffix(".zarr")
-    earlier = _seconds(base.with_suffix(".json")) if store.exists() and not restart else 0.0
+    journal = base.with_name(f".{base.name}.time")
+    earlier = _spent(base, store, journal) if store.exists() and not restart else 0.0
     start = time.perf_counter()
+    base.parent.mkdir(parents=True, exist_ok=True)
+    journal.write_text(json.dumps({"start": time.time(), "earlier": earlier}), encoding="utf-8")
     parts = claim.sizes[size].parts
     with names(store):
         swept = [
@@ -78,6 +81,7 @@ def run_claim(
     record = _record(file, claim, size, seed, seconds, ds, verdicts)
     with written_whole(base.with_suffix(".json")) as path:
         path.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    journal.unlink(missing_ok=True)
     return ds, verdicts
 
 
@@ -146,9 +150,15 @@ def _record(
     }
 
 
-def _seconds(record: Path) -> float:
-    """Seconds that earlier runs spent on the cells that are kept; 0 if none of them came to its end."""
+def _spent(base: Path, store: Path, journal: Path) -> float:
+    """Seconds that earlier runs spent on the cells that are kept: by the record, or up to the last cell of a killed run."""
     try:
-        return float(json.loads(record.read_text(encoding="utf-8"))["seconds"])
+        killed = json.loads(journal.read_text(encoding="utf-8"))
+        end = max(file.stat().st_mtime for file in (store / "done").rglob("*"))
+        return float(killed["earlier"]) + max(0.0, end - float(killed["start"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # the last run came to its end, or was killed before it had a store
+    try:
+        return float(json.loads(base.with_suffix(".json").read_text(encoding="utf-8"))["seconds"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return 0.0

@@ -1,5 +1,8 @@
 """A run of a claim leaves its data, and the committed verdicts follow from the committed data."""
 
+import json
+import time
+
 import jax
 import numpy as np
 import pytest
@@ -35,6 +38,22 @@ def test_a_size_of_several_grids_is_one_dataset(tmp_path):
 
 def _no_figure(ds):
     return Figure()
+
+
+def test_the_seconds_of_a_killed_run_are_counted(tmp_path):
+    claim = Claim(
+        "c", "", "", "", "", {"smoke": Size({"N": (1,)}, 2)}, lambda key, N: {"x": N}, lambda ds: [], _no_figure, ""
+    )
+    journal, record = tmp_path / "c" / ".smoke.time", tmp_path / "c" / "smoke.json"
+    run_claim(tmp_path / "c.py", claim, "smoke", tmp_path, seed=0)
+    assert not journal.exists()
+    first = json.loads(record.read_text())["seconds"]
+    run_claim(tmp_path / "c.py", claim, "smoke", tmp_path, seed=0)
+    assert first <= json.loads(record.read_text())["seconds"] < first + 20
+    journal.write_text(json.dumps({"start": time.time() - 1000, "earlier": 500.0}))  # as a kill leaves it
+    (tmp_path / "c" / "smoke.zarr" / "done" / "zarr.json").touch()
+    run_claim(tmp_path / "c.py", claim, "smoke", tmp_path, seed=0)
+    assert 1500 <= json.loads(record.read_text())["seconds"] < 1520
 
 
 def test_the_compact_dataset_is_the_dataset_but_for_rounding(tmp_path):
