@@ -6,7 +6,7 @@ import pytest
 from conftest import ROOT
 
 from rmt.claims import load_claims
-from rmt.report import README_TABLES, read_results
+from rmt.report import README_TABLES, effect_text, read_results
 
 README = (ROOT / "README.md").read_text()
 
@@ -25,12 +25,31 @@ def test_the_tables_are_those_of_the_records(records, name):
 def test_the_records_are_of_the_experiments_as_they_stand(records):
     """A criterion may not change under a verdict: a record is stale if its claim says something else now."""
     claims = {claim.name: claim for claim in load_claims([ROOT / "experiments"]).values()}
-    assert {record["claim"] for record in records} <= set(claims)
+    assert {record["claim"] for record in records} == set(claims)
     for record in records:
         claim = claims[record["claim"]]
         assert record["size"] == "paper"
         for field in ("title", "quote", "source", "criterion"):
             assert record[field] == getattr(claim, field), f"{claim.name}: run make paper"
+
+
+def test_the_findings_are_about_the_verdicts_as_they_stand(records):
+    """docs/findings.md says why for every verdict that is not "supported", by its statement, outcome and numbers."""
+    text = (ROOT / "docs" / "findings.md").read_text()
+    discussed = re.findall(r"^- \*\*(.*?)\*\* \((.*?)\)\. \w", text, re.MULTILINE)
+    expected = [
+        (verdict["statement"], f"{verdict['outcome']}, {' '.join(effect_text(verdict))}")
+        for record in records
+        for verdict in record["verdicts"]
+        if verdict["outcome"] != "supported"
+    ]
+    assert discussed == expected
+
+
+def test_data_and_figure_of_every_record_are_there(records):
+    for record in records:
+        assert record["path"].with_suffix(".nc").is_file(), record["claim"]
+        assert record["path"].with_suffix(".svg").is_file(), record["claim"]
 
 
 def test_the_python_in_readme_runs():
