@@ -80,6 +80,7 @@ def equal(row, fit):
 # --- numbers
 
 
+@pytest.mark.slow  # compiles all that the command computes; its parts are tested above and below
 def test_json_holds_the_numbers_of_the_api(file, pareto):
     row = found(file, "--resamples", 60, "--p-value", "--seed", 3)
     fit = rmt.fit_tail(pareto)
