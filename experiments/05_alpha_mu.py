@@ -100,17 +100,18 @@ def figure(ds):
     for law in LAWS:
         plots.points(laws, *trials(ds, law, shape), law)
     for (low, high), (a, b) in zip(CLASSES.values(), PUBLISHED.values(), strict=True):
-        plots.published(laws, [low, high], [a * low + b, a * high + b], "published line" if low < 2 else None)
+        mu = np.linspace(low, high, 50)
+        plots.published(laws, mu, a * mu + b, "published line" if low < 2 else None)
     for text in ds["shape"].values:
         mu, alpha = trials(ds, ZERO_MEAN, text)
         plots.points(shapes, mu, alpha, f"{text}, {np.sum(~np.isnan(alpha), axis=1).max()} draws")
     for name, method in FITS.items():
         label = "CSN" if name == "alpha" else type(method).__name__
         plots.points(fits, *trials(ds, ZERO_MEAN, shape, name=name), label)
-    fine = np.array([0.5, 5.5])
+    fine = np.linspace(0.5, 5.5, 100)
     for ax in (laws, shapes, fits):
         plots.curve(ax, fine, fine / 2 + 1, "mu / 2 + 1")
-        ax.set(xlabel="mu", ylabel="fitted alpha", ylim=(1, 14))
+        plots.log_ticks(plots.log_axes(ax, "y"), "y").set(xlabel="mu", ylabel="fitted alpha", ylim=(1, 80))
         plots.legend(ax)
     return fig
 
