@@ -150,7 +150,7 @@ def _with_files(record: Record) -> dict[str, Any]:
     data = record["path"].with_suffix(".nc")
     return {
         **record,
-        "table": next(iter(cell_tables([record])), None),
+        "table": cell_table(record),
         "data": f"{record['claim']}/{data.name}" if data.exists() else None,
     }
 
@@ -210,27 +210,22 @@ def _links(record: Mapping[str, Any], base: Path) -> str:
     )
 
 
-def cell_tables(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The verdicts that are cells of their claim's table, as tables.
+def cell_table(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The verdicts that are cells of their claim's table, as a table; None if there are no such verdicts.
 
     Returns:
-        For each claim that has such verdicts, a dict of its "claim" and "title", the names of its "columns", and its
-        "rows": (name, verdicts), one verdict or None for each column.
+        A dict of the names of its "columns" and its "rows": (name, verdicts), one verdict or None for each column.
     """
-    tables = []
-    for record in records:
-        cells = {tuple(v["cell"][:2]): v for v in record["verdicts"] if "cell" in v}
-        columns = list(dict.fromkeys(column for _, column in cells))
-        rows = [(row, [cells.get((row, column)) for column in columns]) for row in dict.fromkeys(r for r, _ in cells)]
-        if rows:
-            tables.append({"claim": record["claim"], "title": record["title"], "columns": columns, "rows": rows})
-    return tables
+    cells = {tuple(v["cell"][:2]): v for v in record["verdicts"] if "cell" in v}
+    columns = list(dict.fromkeys(column for _, column in cells))
+    rows = [(row, [cells.get((row, column)) for column in columns]) for row in dict.fromkeys(r for r, _ in cells)]
+    return {"columns": columns, "rows": rows} if cells else None
 
 
 def cell_table_markdown(records: Sequence[Mapping[str, Any]], base: Path | None = None) -> str:
-    """`cell_tables` as Markdown: in each cell what is claimed, the verdict, and the effect with its interval."""
+    """Every `cell_table` as Markdown: in each cell what is claimed, the verdict, and the effect with its interval."""
     lines = []
-    for table in cell_tables(records):
+    for table in filter(None, map(cell_table, records)):
         lines += [f"| {' | '.join(map(_cell, ('', *table['columns'])))} |", "|---" * (len(table["columns"]) + 1) + "|"]
         for row, verdicts in table["rows"]:
             texts = [
