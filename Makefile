@@ -1,6 +1,6 @@
 # make lab   the whole lab at default size: experiments, a real network, the report
 # make test  the linters, the type checker and the tests
-# make paper the experiments at paper size, and README's tables from them; four hours on two cores, and it continues where it was stopped.
+# make paper the experiments at paper size, and README's tables from them; hours, and it continues where it was stopped.
 #            Seed 1: default-size runs of seed 0 were looked at while criteria and numbers of trials were chosen
 # make bench the engine beside other tail fitters and LAPACK: speed and agreement, in half an hour; BENCH=--quick, BENCH='--readme README.md'
 # Each first makes or updates the virtual environment .venv from requirements.lock; make bench has its own, .venv-bench.

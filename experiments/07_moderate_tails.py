@@ -46,9 +46,9 @@ def share(rows):
 
 
 def to_mp(rows):
-    log_ks, found = np.log(rows.ks).stack(case=("Q", "mu")).transpose("case", "M", "trial"), {}
-    for case, trials in zip(log_ks.case.values, log_ks.values, strict=True):
-        found[case] = inference.fit_line(np.log(rows.M.values), trials, comparisons=len(log_ks)).slope
+    ks, found = rows.ks.stack(case=("Q", "mu")).transpose("case", "M", "trial"), {}
+    for case, trials in zip(ks.case.values, ks.values, strict=True):
+        found[case] = inference.fit_power(rows.M.values, trials, comparisons=len(ks))
     sentence = "At mu = {at[1]:g}, Q = {at[0]}, the worst of {count} cases, the KS distance to MP goes as M^{x:.2f}."
     return rmt.Verdict.of_all("Ours: the ESD tends to MP with the variance of the entries", found, FALLS, sentence)
 

@@ -40,7 +40,7 @@ def test_notebook_runs(name, tmp_path, monkeypatch):
 @pytest.mark.filterwarnings("default")
 def test_a_network_of_the_zoo_is_used_where_there_is_one():
     if zoo.cached(zoo.ZOO["g2p"]) is None:
-        pytest.skip("g2p has not been fetched on this machine")
+        pytest.skip("tests fetch nothing, and g2p is not cached; `realnets zoo g2p` fetches it")
     assert "A trained network, zoo:g2p" in printed_by("real_and_synthetic")
 
 
