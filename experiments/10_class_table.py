@@ -24,7 +24,7 @@ FINITE, LIMIT, EDGE, TOP = "finite-N ESD", "limiting ESD", "edge", "lambda_max"
 
 
 def measure(key, *, case, M):
-    where, law, mu = CASES[case]
+    where, law, _ = CASES[case]
     N, theta = Q * M, jnp.array(STRENGTHS) * spikes.spike_threshold(Q)
     W = (rmt.Spiked(rmt.IID(law), theta) if where == SPIKED else rmt.IID(law)).sample(key, (N, M))
     var = jnp.mean(W**2) if where == VERY else law.var  # that of the matrix stands in for an infinite one
@@ -38,12 +38,10 @@ def measure(key, *, case, M):
         top = N * s.lambda_max * var / law.abs_isf(1 / (N * M)) ** 2
     return {
         "ks": metrics.ks_distance(s, rmt.MarchenkoPastur(Q)),
-        "root_M_ks": jnp.sqrt(M) * metrics.ks_distance(s, rmt.MarchenkoPastur(Q)),
         "z": z[-1 - len(STRENGTHS) * (where == SPIKED)],
         "top": top,
         "outside": jnp.sum(z > rmt.TracyWidom().isf(0.01)),
         "alpha": fit.alpha,
-        "alpha_off": fit.alpha / (mu / 2 + 1) - 1,
         "in_bulk": jnp.sum(tail & (x <= edge)) / jnp.sum(tail),
         "below": jnp.sum((x > 0.75 * edge) & (x < 0.95 * edge)),
         "above": jnp.sum((x > 1.05 * edge) & (x < 1.25 * edge)),
@@ -53,6 +51,14 @@ def measure(key, *, case, M):
 
 def mean_of(name):
     return lambda part, mu, n: inference.mean_interval(part[name].values[-1], comparisons=n)
+
+
+def root_M_ks(part, mu, n):
+    return mean_of("ks")(part, mu, n).map(lambda d: np.sqrt(float(part.M[-1])) * d)
+
+
+def alpha_off(part, mu, n):
+    return mean_of("alpha")(part, mu, n).map(lambda alpha: alpha / (mu / 2 + 1) - 1)
 
 
 def share_with(test):
@@ -88,9 +94,10 @@ tw_distance = distance_to(lambda mu: rmt.TracyWidom().cdf, "z")
 gaussian, frechet = (distance_to(cdf, "top") for cdf in (lambda mu: stats.norm.cdf, lambda mu: Frechet(mu / 2).cdf))
 ks_exponent = ("MP", lambda part, mu, n: inference.fit_power(part.M, part.ks, comparisons=n), (-np.inf, -0.2))
 OUTSIDE = "{percent:.1f} % of matrices have an eigenvalue outside"
+IN_BULK = "{percent:.0f} % of the tail is in the bulk"
 EDGE_RATIO = "lambda_plus has {x:.3f} times as many eigenvalues just above as below"
 CELLS = {  # (class, column): what is claimed, the estimate for one member of the class, its margin, what was found
-    (MP, FINITE): ("MP", mean_of("root_M_ks"), (0.0, 1.36), "sqrt(M) times the mean KS distance is {x:.2f}"),
+    (MP, FINITE): ("MP", root_M_ks, (0.0, 1.36), "sqrt(M) times the mean KS distance is {x:.2f}"),
     (MP, LIMIT): (*ks_exponent, "the KS distance to MP goes as M^{x:.2f}"),
     (MP, EDGE): ("Tracy-Widom", tw_distance, LAW, D.format("it")),
     (MP, TOP): ("no tail", any_outside, (0.0, 0.05), OUTSIDE),
@@ -102,16 +109,11 @@ CELLS = {  # (class, column): what is claimed, the estimate for one member of th
     (WEAK, LIMIT): (*ks_exponent, "the KS distance to MP goes as M^{x:.2f}"),
     (WEAK, EDGE): ("heavy-tailed", tw_distance, (0.15, 1.0), D.format("Tracy-Widom")),
     (WEAK, TOP): ("TW with corrections", tw_distance, LAW, D.format("it")),
-    (MODERATE, FINITE): (
-        "lambda^-(a mu + b)",
-        mean_of("in_bulk"),
-        (0.0, 0.5),
-        "{percent:.0f} % of the tail is in the bulk",
-    ),
+    (MODERATE, FINITE): ("lambda^-(a mu + b)", mean_of("in_bulk"), (0.0, 0.5), IN_BULK),
     (MODERATE, LIMIT): ("lambda^-(mu/2 + 1)", share_exponent, (-0.1, 1.0), "the share outside goes as M^{x:.2f}"),
     (MODERATE, EDGE): ("no edge", over_edge, (0.25, np.inf), EDGE_RATIO),
     (MODERATE, TOP): ("Frechet", frechet, LAW, D.format("it")),
-    (VERY, FINITE): ("lambda^-(mu/2 + 1)", mean_of("alpha_off"), OFF, "the mean alpha is {percent:+.1f} % off"),
+    (VERY, FINITE): ("lambda^-(mu/2 + 1)", alpha_off, OFF, "the mean alpha is {percent:+.1f} % off"),
     (VERY, LIMIT): ("lambda^-(mu/2 + 1)", far_exponent, OFF, "the far tail's alpha - 1 is {percent:+.1f} % off"),
     (VERY, EDGE): ("no edge", over_edge, (0.25, np.inf), EDGE_RATIO),
     (VERY, TOP): ("Frechet", frechet, LAW, D.format("it")),

@@ -4,13 +4,14 @@ import jax.numpy as jnp
 import numpy as np
 
 import rmt
-from rmt import inference, metrics, plots
+from rmt import inference, metrics, plots, spikes
 from rmt.laws import ENTRY_LAWS
 
 CLAIMED, CLOSE = (-0.1, 0.1), (-0.005, 0.005)
 GROWS = (0.5, np.inf)
 AS_PUBLISHED, CENTRED = "Lomax", "centred Lomax"
 BELOW, BETWEEN = (0.5, 1.75), (2.25, 3.75)
+LEAVES = "R leaves the formula of a mean spike"
 MAIN = 1000  # the largest N with all draws
 
 
@@ -28,10 +29,8 @@ def log_units_rank(ds):
 
 
 def mean_spike_rank(mu, N):
-    """R of Lomax entries, mu > 2: lambda_max = (sigma^2 + t)^2 / t with t = N m^2, ||W||_F^2 = N^2 (sigma^2 + m^2)."""
-    m, variance = 1 / (mu - 1), mu / ((mu - 1) ** 2 * (mu - 2))
-    t = N * m**2
-    return np.log10(N**2 * (variance + m**2)) / np.log10((variance + t) ** 2 / t)
+    law = ENTRY_LAWS[AS_PUBLISHED](np.asarray(mu))
+    return np.asarray(spikes.mean_spike_rank(law.mean, law.var, N, N))
 
 
 def rows(ds, entries, N, low=None, high=None):
@@ -60,15 +59,13 @@ def relation(ds, entries, N, low, high):
 def spike_of_the_mean(ds, N):
     part = rows(ds, AS_PUBLISHED, N, 3.0)
     statement = f"Ours: from mu = 3 on R is that of a rank-one spike, the entries' mean, N = {N}"
-    return judge(
-        log_units_rank(part) / mean_spike_rank(part.mu, N), statement, "R leaves the formula of a mean spike", CLOSE
-    )
+    return judge(log_units_rank(part) / mean_spike_rank(part.mu, N)[:, None], statement, LEAVES, CLOSE)
 
 
 def without_mean(ds, N):
     part = rows(ds, CENTRED, N, 2.5, 3.5)
     statement = "Ours: without the mean R does not saturate: it is 1.5 times that of the mean's spike and more"
-    ratio = log_units_rank(part) / mean_spike_rank(part.mu, N)
+    ratio = log_units_rank(part) / mean_spike_rank(part.mu, N)[:, None]
     return judge(ratio, statement, f"At N = {N} R of centred entries differs", GROWS, inference.median_interval)
 
 
@@ -115,11 +112,16 @@ def figure(ds):
     return fig
 
 
-def _size(N, mu, n_trials, also=()):
-    return rmt.Size({"entries": (AS_PUBLISHED, CENTRED), "N": N, "mu": mu}, n_trials, also)
+def _size(N, mu, n_trials, also=(), entries=(AS_PUBLISHED, CENTRED)):
+    return rmt.Size({"entries": entries, "N": N, "mu": mu}, n_trials, also)
 
 
 _MU = (*np.arange(0.5, 1.8, 0.25), *np.arange(2.25, 4.1, 0.25), 4.5, 5.0)
+_LARGE = (
+    _size((2000,), _MU, 20),
+    _size((5000,), _MU, 5, entries=(AS_PUBLISHED,)),
+    _size((5000,), (1.0, 2.5, 3.0, 3.5), 5, entries=(CENTRED,)),
+)
 claim = rmt.Claim(
     name="pl-norm",
     title="PL-Norm relation: alpha log lambda_max ~ log ||W||_F^2",
@@ -132,7 +134,7 @@ claim = rmt.Claim(
     sizes={
         "smoke": _size((50, 150), (0.5, 1.0, 1.5, 2.5, 3.0, 3.5, 4.0), 8),
         "default": _size((100, 300, 600), _MU, 15),
-        "paper": _size((100, 300, MAIN), _MU, 100, also=(_size((2000,), _MU, 20),)),
+        "paper": _size((100, 300, MAIN), _MU, 100, _LARGE),
     },
     measure=measure,
     check=check,

@@ -47,12 +47,15 @@ def run_claim(
     """
     base = out / claim.name / size
     store = base.with_suffix(".zarr")
-    journal = base.with_name(f".{base.name}.time")
-    earlier = _spent(base, store, journal) if store.exists() and not restart else 0.0
+    journal = base.with_name(f".{base.name}.time" if shard is None else f".{base.name}.{shard[0]}of{shard[1]}.time")
+    keep = store.exists() and not restart
+    earlier = _spent(base, store, journal) if keep else 0.0
     start = time.perf_counter()
     parts = claim.sizes[size].parts
     with names(store):
         base.parent.mkdir(parents=True, exist_ok=True)
+        for old in _journals(base) if shard is None and not keep else ():
+            old.unlink()
         journal.write_text(json.dumps({"start": time.time(), "earlier": earlier}), encoding="utf-8")
         swept = [
             sweep(
@@ -69,7 +72,8 @@ def run_claim(
             for i, part in enumerate(parts, 1)
         ]
     ds = _union(swept).assign_attrs(failures=_failures(swept))
-    seconds = earlier + time.perf_counter() - start
+    with names(store):
+        journal.write_text(json.dumps({"seconds": earlier + time.perf_counter() - start}), encoding="utf-8")
     if ds.attrs["missing_cells"]:
         return ds, ()
     verdicts = claim.check(ds)
@@ -78,10 +82,10 @@ def run_claim(
         figure.savefig(path, format="svg", metadata={"Date": None})
     with written_whole(base.with_suffix(".nc")) as path:
         compact(ds).to_netcdf(path, engine="h5netcdf")
+    seconds = sum(_spent(base, store, each) for each in _journals(base))
     record = _record(file, claim, size, seed, seconds, ds, verdicts)
     with written_whole(base.with_suffix(".json")) as path:
         path.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    journal.unlink(missing_ok=True)
     return ds, verdicts
 
 
@@ -150,15 +154,24 @@ def _record(
     }
 
 
+def _journals(base: Path) -> list[Path]:
+    """Where the runs of one size note their seconds: one file, or one for each shard."""
+    return list(base.parent.glob(f".{base.name}.*time"))
+
+
 def _spent(base: Path, store: Path, journal: Path) -> float:
-    """Seconds that earlier runs spent on the cells that are kept: by the record, or up to the last cell of a killed run."""
+    """Seconds that the runs of one journal, all but a shard's, spent so far: up to the last cell if the last was killed."""
     try:
-        killed = json.loads(journal.read_text(encoding="utf-8"))
+        entry = json.loads(journal.read_text(encoding="utf-8"))
+        if "seconds" in entry:
+            return float(entry["seconds"])
         end = max(file.stat().st_mtime for file in (store / "done").rglob("*"))
-        return float(killed["earlier"]) + max(0.0, end - float(killed["start"]))
+        return float(entry["earlier"]) + max(0.0, end - float(entry["start"]))
     except (OSError, ValueError, KeyError, TypeError):
-        pass  # the last run came to its end, or was killed before it had a store
-    try:
+        pass  # none yet, or killed before it had a store
+    if _journals(base):
+        return 0.0
+    try:  # results that were brought here without their journals
         return float(json.loads(base.with_suffix(".json").read_text(encoding="utf-8"))["seconds"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return 0.0

@@ -46,7 +46,6 @@ def test_the_seconds_of_a_killed_run_are_counted(tmp_path):
     )
     journal, record = tmp_path / "c" / ".smoke.time", tmp_path / "c" / "smoke.json"
     run_claim(tmp_path / "c.py", claim, "smoke", tmp_path, seed=0)
-    assert not journal.exists()
     first = json.loads(record.read_text())["seconds"]
     run_claim(tmp_path / "c.py", claim, "smoke", tmp_path, seed=0)
     assert first <= json.loads(record.read_text())["seconds"] < first + 20
@@ -54,6 +53,21 @@ def test_the_seconds_of_a_killed_run_are_counted(tmp_path):
     (tmp_path / "c" / "smoke.zarr" / "done" / "zarr.json").touch()
     run_claim(tmp_path / "c.py", claim, "smoke", tmp_path, seed=0)
     assert 1500 <= json.loads(record.read_text())["seconds"] < 1520
+    run_claim(tmp_path / "c.py", claim, "smoke", tmp_path, seed=0, restart=True)
+    assert json.loads(record.read_text())["seconds"] < 20
+
+
+def test_the_seconds_of_shards_add_up(tmp_path):
+    claim = Claim(
+        "c", "", "", "", "", {"smoke": Size({"N": (1, 2)}, 2)}, lambda key, N: {"x": N}, lambda ds: [], _no_figure, ""
+    )
+    run_claim(tmp_path / "c.py", claim, "smoke", tmp_path, seed=0, shard=(0, 2))
+    first = tmp_path / "c" / ".smoke.0of2.time"
+    assert 0 < json.loads(first.read_text())["seconds"] < 20
+    first.write_text(json.dumps({"seconds": 500.0}))
+    for _ in range(2):  # the same when it is run again
+        run_claim(tmp_path / "c.py", claim, "smoke", tmp_path, seed=0, shard=(1, 2))
+        assert 500 < json.loads((tmp_path / "c" / "smoke.json").read_text())["seconds"] < 520
 
 
 def test_the_compact_dataset_is_the_dataset_but_for_rounding(tmp_path):

@@ -118,6 +118,19 @@ def test_one_large_entry_is_found_at_the_outlier_map():
     assert abs(found.mean() - spikes.outlier_map(t, N / M)) < 4 * error + 3 / N
 
 
+def test_the_mean_of_the_entries_is_a_spike():
+    law, trials = rmt.Lomax(6.0), 300
+    ensemble = rmt.IID(law)
+
+    def rank(key: jax.Array) -> jax.Array:
+        return rmt.metrics.log_stable_rank(rmt.spectrum(ensemble.sample(key, (N, M))))
+
+    found = np.asarray(jax.jit(jax.vmap(rank))(jax.random.split(jax.random.key(13), trials)))
+    theory = spikes.mean_spike_rank(law.mean, law.var, N, M)
+    assert float(theory) == pytest.approx(found.mean(), rel=0.01)
+    assert float(theory) == pytest.approx(float(spikes.mean_spike_rank(-law.mean, law.var, N, M)), rel=1e-12)
+
+
 def top_vectors(sample, n: int) -> tuple[np.ndarray, np.ndarray]:
     """First right and left singular vectors of n matrices."""
     W = jax.jit(jax.vmap(sample))(jax.random.split(jax.random.key(12), n))
