@@ -224,6 +224,14 @@ def test_a_shard_computes_its_own_and_a_plain_run_the_rest(tmp_path, whole, monk
     assert len(computed) == 12
 
 
+def test_threads_begin_with_one_cell_of_each_program():
+    layout = Layout({"N": (10, 40, 20), "mu": (1.0, 2.0)}, 20, 10, {})
+    cells = all_cells(layout, np.zeros((3, 2, 2), int))
+    order = executors._one_of_each_program(cells)
+    assert [cell.point["N"] for cell in order] == [40, 20, 10] + 3 * [40] + 3 * [20] + 3 * [10]
+    assert sorted(map(id, order)) == sorted(map(id, cells))
+
+
 def test_shards_are_a_partition_that_does_not_depend_on_progress():
     layout = Layout({"N": (10, 20, 40), "mu": (1.0, 2.0)}, 25, 10, {})
     none, some = np.zeros((3, 2, 3), int), np.zeros((3, 2, 3), int)

@@ -20,6 +20,7 @@ import jax
 from rmt.errors import InputError
 from rmt.sweeps.cells import Cell
 from rmt.sweeps.layout import Values
+from rmt.sweeps.programs import static_name
 from rmt.sweeps.provenance import cores
 from rmt.sweeps.work import Work, compute_packed
 
@@ -75,7 +76,7 @@ class Threads:
         def begin() -> None:
             mine.device = next(turns)
 
-        return _in_threads(n, begin, lambda cell: work.compute(cell, mine.device), cells, tick)
+        return _in_threads(n, begin, lambda cell: work.compute(cell, mine.device), _one_of_each_program(cells), tick)
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,12 @@ class Dask:
                 f"no dask scheduler answers at {self.scheduler!r} ({error}); start one with `dask scheduler`, "
                 "whose first lines say its address, as tcp://node7:8786"
             ) from None
+
+
+def _one_of_each_program(cells: Sequence[Cell]) -> list[Cell]:
+    """One cell of each program before all others: threads compile side by side, and would wait for one of the same program."""
+    first = {static_name(cell.point): cell for cell in reversed(cells)}
+    return sorted(cells, key=lambda cell: first[static_name(cell.point)] is not cell)
 
 
 _Queue = queue.SimpleQueue  # of (cell, its future)
