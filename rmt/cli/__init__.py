@@ -16,7 +16,7 @@ app = typer.Typer(
 
     [bold]Start here[/bold]
 
-      rmt run experiments --size smoke  every claim on small matrices, in a minute
+      rmt run experiments --size smoke  every claim on small matrices, in minutes
       rmt run experiments               every claim; ends with verdicts and a page
       rmt fit eigenvalues.npy           the tail exponent alpha of your numbers
       rmt fit weights.npy --matrix      ... of the spectrum of a weight matrix
