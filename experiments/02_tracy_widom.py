@@ -81,7 +81,7 @@ claim = rmt.Claim(
     criterion="Supported if at the largest N the KS distance to the law is below 0.1 (Dvoretzky-Kiefer-Wolfowitz interval, "
     "simultaneous over the three laws), and for the edge if the exponent in M is -2/3 within 0.05.",
     sizes={
-        "smoke": _size((50, 100, 200), 120),
+        "smoke": _size((50, 200), 120),
         "default": _size((50, 100, 200, 400), 1000),
         "paper": _size((50, 100, 200, 400, 800), 4000),
     },

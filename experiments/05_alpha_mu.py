@@ -127,6 +127,7 @@ def _size(shape, mu, n_trials, entries=tuple(LAWS), also=()):
 
 _MU = (*_midpoints(0.25, high=3.5), *_midpoints(0.5, low=3.5))
 _SHAPES = _size(("1000x1000", "5000x500", "50000x50"), _MU, 100, (ZERO_MEAN, AS_PUBLISHED))
+_SMALL = _size(("100x50",), _midpoints(0.5), 4, (ZERO_MEAN,))
 _LARGEST = _size(("5000x5000",), (0.875, 1.375, 1.875, 2.875), 10, (ZERO_MEAN, AS_PUBLISHED))
 
 claim = rmt.Claim(
@@ -140,7 +141,7 @@ claim = rmt.Claim(
     "prediction intervals for an experiment of their size, given ours; inconclusive if such an interval is wider than half "
     "the slope, or rests on fewer than ten trials. One line: slopes within 0.3 of each other.",
     sizes={
-        "smoke": _size(("200x100", "100x50"), _midpoints(0.5), 4),
+        "smoke": _size(("200x100",), _midpoints(0.5), 4, also=(_SMALL,)),
         "default": _size(("2000x1000", "100x100", "500x50"), _midpoints(0.5), 6),
         "paper": _size(("2000x1000", "100x100"), _MU, 100, also=(_SHAPES, _LARGEST)),
     },

@@ -126,8 +126,8 @@ def figure(ds):
     return fig
 
 
-def _size(M, mu, n_trials):
-    return rmt.Size({"entries": LAWS, "M": M, "Q": (1, 2), "mu": mu}, n_trials)
+def _size(M, mu, n_trials, Q=(1, 2)):
+    return rmt.Size({"entries": LAWS, "M": M, "Q": Q, "mu": mu}, n_trials)
 
 
 _EVERY = (0.5, 0.7, 0.9, 1.1, 1.3, 1.5, 1.7, 1.9)
@@ -141,7 +141,7 @@ claim = rmt.Claim(
     "contradicted if in some case it is certainly not (simultaneous 95 % intervals). The error falls with M if its slope in "
     "log M is below 0 in each case. One matrix is enough if at least 90 % of alphas are within 10 % in every case.",
     sizes={
-        "smoke": _size((50, 100), (0.5, 1.1, 1.9), 10),
+        "smoke": _size((50, 100), (0.5, 1.1, 1.9), 10, (1,)),
         "default": _size((50, 100, 200), _EVERY, 80),
         "paper": _size((50, 100, 200, 500), _EVERY, 200),
     },

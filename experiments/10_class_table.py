@@ -10,6 +10,7 @@ from rmt.laws import ENTRY_LAWS, Frechet
 
 Q, K = 2, 10  # aspect ratio; eigenvalues of the far tail
 STRENGTHS = (2.0, 3.0)  # of the spikes, in thresholds
+BEYOND = float(rmt.TracyWidom().isf(0.01))
 MP, SPIKED, WEAK, MODERATE, VERY = "MP", "spiked", "weak, mu = 5", "moderate, mu = 3", "very heavy, mu = 1"
 CASES = {  # members of the classes: class, law of the entries, mu
     "Gaussian": (MP, rmt.Gaussian(), np.inf),
@@ -40,7 +41,7 @@ def measure(key, *, case, M):
         "ks": metrics.ks_distance(s, rmt.MarchenkoPastur(Q)),
         "z": z[-1 - len(STRENGTHS) * (where == SPIKED)],
         "top": top,
-        "outside": jnp.sum(z > rmt.TracyWidom().isf(0.01)),
+        "outside": jnp.sum(z > BEYOND),
         "alpha": fit.alpha,
         "in_bulk": jnp.sum(tail & (x <= edge)) / jnp.sum(tail),
         "below": jnp.sum((x > 0.75 * edge) & (x < 0.95 * edge)),

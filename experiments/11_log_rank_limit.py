@@ -115,7 +115,7 @@ claim = rmt.Claim(
     "mu (simultaneous 95 % bootstrap intervals), contradicted if at some mu it is certainly not; the same for the median R of "
     "matrices of the largest N. Ours: within 2 % of 4/(4 - mu).",
     sizes={
-        "smoke": _size((30, 60, 120), MU[1::2], 40),
+        "smoke": _size((30, 120), MU[1::2], 40),
         "default": _size((50, 150, 400), MU, 100),
         "paper": _size((50, 200, 800), MU, 400),
     },

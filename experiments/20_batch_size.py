@@ -136,7 +136,7 @@ claim = rmt.Claim(
     "epochs as published, and that of the phase below -0.3 (simultaneous 95 % intervals over networks). Phases: more than half of the "
     "networks of the smallest batch size are not Random-like. Controls: rank correlations within 0.5 of zero.",
     sizes={
-        "smoke": rmt.Size({**AXES, "n_images": (512,), "epochs": (5,), "batch_size": (8, 128)}, 3),
+        "smoke": rmt.Size({**AXES, "n_images": (512,), "epochs": (5,), "batch_size": (32, 128)}, 3),
         "default": rmt.Size({**AXES, "n_images": (2048,), "epochs": (10,), "batch_size": (2, 8, 32, 128, 512)}, 8),
         "paper": rmt.Size({**AXES, "n_images": (2048,), "epochs": (10,), "batch_size": (2, 8, 32, 128, 512)}, 100),
     },

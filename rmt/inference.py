@@ -158,17 +158,19 @@ def bootstrap_interval(
     n_boot: int = 2000,
     seed: int = 0,
     paired: bool = False,
+    vectorized: bool = False,
 ) -> Estimate:
     """Any statistic of one or more samples with its bias-corrected and accelerated (BCa) bootstrap interval.
 
     Args:
-        statistic: maps the 1-D samples to a float.
+        statistic: maps the 1-D samples to a float; if `vectorized`, samples along their last axis to what remains.
         samples: 1-D samples of independent replicates. NaNs are dropped, from paired samples together.
         level: joint confidence of the family.
         comparisons: number of intervals in the family.
         n_boot: bootstrap replicates; raised where fewer than 10 of them would lie beyond each end of the interval.
         seed: seed of the resampling.
         paired: resample the samples together (columns of one table) instead of each by itself.
+        vectorized: what `statistic` takes; the interval is the same.
 
     Returns:
         Estimate; n is the size of the smallest sample. Where BCa is undefined (a statistic that does not vary, fewer
@@ -195,11 +197,13 @@ def bootstrap_interval(
             confidence_level=single,
             method="BCa",
             paired=paired,
-            vectorized=False,
+            vectorized=vectorized,
+            batch=100 if vectorized else None,
             rng=np.random.default_rng(seed),
         )
+        value = float(statistic(*data))
     low, high = result.confidence_interval
-    return Estimate(float(statistic(*data)), _or(low, -math.inf), _or(high, math.inf), n)
+    return Estimate(value, _or(low, -math.inf), _or(high, math.inf), n)
 
 
 def fit_line(x: ArrayLike, y_trials: ArrayLike, level: float = 0.95, comparisons: int = 1) -> LineFit:
@@ -440,14 +444,18 @@ def rank_correlation(
         method: "spearman", the correlation of the ranks, or "kendall", tau-b, which is that of all pairs of rows.
     """
 
-    def spearman(x: np.ndarray, y: np.ndarray) -> float:
-        return float(np.corrcoef(stats.rankdata(x), stats.rankdata(y))[0, 1])
+    def spearman(x: np.ndarray, y: np.ndarray, axis: int = -1) -> np.ndarray:
+        a, b = (stats.rankdata(of, axis=axis) - (of.shape[axis] + 1) / 2 for of in (x, y))
+        return np.vecdot(a, b) / np.sqrt(np.vecdot(a, a) * np.vecdot(b, b))
 
     def kendall(x: np.ndarray, y: np.ndarray) -> float:
         return float(np.asarray(stats.kendalltau(x, y))[0])
 
     statistic = {"spearman": spearman, "kendall": kendall}[method]
-    return bootstrap_interval(statistic, np.ravel(x), np.ravel(y), level=level, comparisons=comparisons, paired=True)
+    rows, vectorized = (np.ravel(x), np.ravel(y)), method == "spearman"
+    return bootstrap_interval(
+        statistic, *rows, level=level, comparisons=comparisons, paired=True, vectorized=vectorized
+    )
 
 
 def stack(estimates: Sequence[Estimate]) -> Estimate:

@@ -8,6 +8,7 @@ import math
 from enum import IntEnum
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
@@ -171,12 +172,13 @@ def weigh(s: Spectrum) -> Evidence:
 
 def _bulk_of(x: Array, s: Spectrum, m: Array) -> tuple[Array, Array]:
     """Variance of a bulk that is the m smallest eigenvalues, and the edge that noise exceeds with probability LEVEL."""
-    law, (centre, scale), tw = MarchenkoPastur(Q=s.Q), johnstone(s.N, s.M), TracyWidom()
-    median = law.ppf(0.5)
+    with jax.ensure_compile_time_eval():  # they depend on the shape alone: constants of a program
+        law, (centre, scale), tw = MarchenkoPastur(Q=s.Q), johnstone(s.N, s.M), TracyWidom()
+        median = law.ppf(0.5)
+        error = math.sqrt(math.log(s.M) + _COUNT_VAR) / (math.pi * s.M * median * law.pdf(median))
+        wider = jnp.sqrt(1 + (centre / scale * error) ** 2 / tw.var)
+        point = tw.mean + wider * (tw.isf(LEVEL) - tw.mean)
     variance = (x[(m - 1) // 2] + x[m // 2]) / 2 / median
-    error = math.sqrt(math.log(s.M) + _COUNT_VAR) / (math.pi * s.M * median * law.pdf(median))
-    wider = jnp.sqrt(1 + (centre / scale * error) ** 2 / tw.var)
-    point = tw.mean + wider * (tw.isf(LEVEL) - tw.mean)
     return variance, variance / s.N * (centre + scale * point)
 
 

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -224,12 +225,17 @@ def test_a_shard_computes_its_own_and_a_plain_run_the_rest(tmp_path, whole, monk
     assert len(computed) == 12
 
 
-def test_threads_begin_with_one_cell_of_each_program():
-    layout = Layout({"N": (10, 40, 20), "mu": (1.0, 2.0)}, 20, 10, {})
-    cells = all_cells(layout, np.zeros((3, 2, 2), int))
-    order = executors._one_of_each_program(cells)
-    assert [cell.point["N"] for cell in order] == [40, 20, 10] + 3 * [40] + 3 * [20] + 3 * [10]
-    assert sorted(map(id, order)) == sorted(map(id, cells))
+def test_programs_are_compiled_while_others_are_traced_unless_a_store_may_hold_all(tmp_path, monkeypatch):
+    path, ahead, compile_ = tmp_path / "s.zarr", [], Program.compile
+    monkeypatch.setattr(
+        Program, "compile", lambda self: ahead.append(threading.current_thread().name) or compile_(self)
+    )
+    first = run(path, executor=Threads(2))
+    assert len(ahead) == len(GRID["N"])
+    assert all(name.startswith("rmt-compile") for name in ahead)
+    ahead.clear()
+    assert run(path).identical(first)
+    assert not ahead
 
 
 def test_shards_are_a_partition_that_does_not_depend_on_progress():

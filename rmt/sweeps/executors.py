@@ -20,7 +20,6 @@ import jax
 from rmt.errors import InputError
 from rmt.sweeps.cells import Cell
 from rmt.sweeps.layout import Values
-from rmt.sweeps.programs import static_name
 from rmt.sweeps.provenance import cores
 from rmt.sweeps.work import Work, compute_packed
 
@@ -67,16 +66,20 @@ class Threads:
         if self.n is not None:
             _check_count("Threads", self.n)
 
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return self.n or max(cores() if jax.default_backend() == "cpu" else 1, len(jax.local_devices()))
+
     def run(self, work: Work, cells: Sequence[Cell], tick: Tick) -> Finished:
         """See `Executor`."""
         devices = jax.local_devices()
-        n = self.n or max(cores() if jax.default_backend() == "cpu" else 1, len(devices))
         turns, mine = itertools.cycle(devices if len(devices) > 1 else [None]), threading.local()
 
         def begin() -> None:
             mine.device = next(turns)
 
-        return _in_threads(n, begin, lambda cell: work.compute(cell, mine.device), _one_of_each_program(cells), tick)
+        return _in_threads(self.count, begin, lambda cell: work.compute(cell, mine.device), cells, tick)
 
 
 @dataclass(frozen=True)
@@ -163,12 +166,6 @@ class Dask:
                 f"no dask scheduler answers at {self.scheduler!r} ({error}); start one with `dask scheduler`, "
                 "whose first lines say its address, as tcp://node7:8786"
             ) from None
-
-
-def _one_of_each_program(cells: Sequence[Cell]) -> list[Cell]:
-    """One cell of each program before all others: threads compile side by side, and would wait for one of the same program."""
-    first = {static_name(cell.point): cell for cell in reversed(cells)}
-    return sorted(cells, key=lambda cell: first[static_name(cell.point)] is not cell)
 
 
 _Queue = queue.SimpleQueue  # of (cell, its future)

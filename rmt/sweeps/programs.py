@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from contextlib import nullcontext
 from functools import partial
 from threading import Lock
@@ -81,6 +82,10 @@ class Program:
         need = self._on(None).memory_analysis()
         return need.temp_size_in_bytes + need.argument_size_in_bytes + need.output_size_in_bytes if need else 0
 
+    def compile(self) -> None:
+        """Compile for the default device now, and not when first run."""
+        self._on(None)
+
     def _on(self, device: Device | None) -> Any:
         """The program compiled for a device: one text for all, so that its values do not depend on which."""
         with self._lock:  # workers that need the same program wait for one compilation
@@ -91,13 +96,21 @@ class Program:
 
 
 def compile_measure(
-    measure: Measure, axes: Axes, impl: str, block: int, batch_size: int | None, progress: bool | str = False
+    measure: Measure,
+    axes: Axes,
+    impl: str,
+    block: int,
+    batch_size: int | None,
+    progress: bool | str = False,
+    compilers: Executor | None = None,
 ) -> dict[str, Program]:
     """A program for every combination of static coordinates, by `static_name`; all have the same outputs.
 
     Args:
         impl: the kind of key, as `jax.random.key_impl` names it.
         batch_size: None takes, for each program, the largest that `device_memory` has room for.
+        compilers: threads that compile each program, for the default device, while the next ones are traced. A program that
+            none has compiled is compiled when first run.
 
     Raises:
         ValueError: the measure does not return a mapping, or not the same names, shapes and dtypes everywhere.
@@ -114,6 +127,8 @@ def compile_measure(
                 make(batch_size) if batch_size else largest_batch(make, block, limit)
             )
             _check(program.outputs, next(iter(programs.values())).outputs, point, axes)
+            if compilers:
+                compilers.submit(program.compile)
             bar.advance(1)
     return programs
 

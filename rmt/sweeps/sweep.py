@@ -7,8 +7,9 @@ Within a cell the trials are batched on the device (`rmt.sweeps.programs`).
 
 import inspect
 import json
-from collections.abc import Mapping, Sequence
-from contextlib import closing, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,31 +94,32 @@ def sweep(
     _check(measure, axes, key, store, executor, shard, n_trials=n_trials, block=block, batch_size=batch_size)
     if shard and restart:
         raise ValueError("restart would throw away what other shards computed; remove the store, then start all shards")
-    programs = compile_measure(measure, axes, str(jax.random.key_impl(key)), block, batch_size, progress)
-    layout = Layout(axes, n_trials, block, next(iter(programs.values())).outputs)
-    attrs = _attributes(measure, key, layout, batch_size)
-    work = _work(measure, key, block, programs)
-    opened = nullcontext(None)
-    if store is not None:
-        opened = open_store(
-            Path(store), layout, _identity(layout, work, attrs), attrs, restart, shared=shard is not None
-        )
-    with opened as kept, one_blas_thread():
-        done, values = kept.read(layout) if kept else _nothing(layout)
-        cells = of_shard(all_cells(layout, done), shard)
-        missing = [cell for cell in cells if cell.done < cell.stop]
-        with (
-            Progress(progress, len(cells), len(cells) - len(missing), sum(cell.cost for cell in missing)) as bar,
-            closing(executor.run(work, missing, bar.tick)) as finished,
-        ):
-            # Others compute, this thread writes, so that an interrupt leaves no writer behind.
-            for cell, new in finished:
-                _keep(cell, new, layout, values, kept)
-                bar.advance(cell.cost)
-        left = 0
-        if shard and kept:  # the other shards may have done theirs by now
-            done, values = kept.read(layout)
-            left = sum(cell.done < cell.stop for cell in all_cells(layout, done))
+    with _compilers(executor, store) as compilers:
+        programs = compile_measure(measure, axes, str(jax.random.key_impl(key)), block, batch_size, progress, compilers)
+        layout = Layout(axes, n_trials, block, next(iter(programs.values())).outputs)
+        attrs = _attributes(measure, key, layout, batch_size)
+        work = _work(measure, key, block, programs)
+        opened = nullcontext(None)
+        if store is not None:
+            opened = open_store(
+                Path(store), layout, _identity(layout, work, attrs), attrs, restart, shared=shard is not None
+            )
+        with opened as kept, one_blas_thread():
+            done, values = kept.read(layout) if kept else _nothing(layout)
+            cells = of_shard(all_cells(layout, done), shard)
+            missing = [cell for cell in cells if cell.done < cell.stop]
+            with (
+                Progress(progress, len(cells), len(cells) - len(missing), sum(cell.cost for cell in missing)) as bar,
+                closing(executor.run(work, missing, bar.tick)) as finished,
+            ):
+                # Others compute, this thread writes, so that an interrupt leaves no writer behind.
+                for cell, new in finished:
+                    _keep(cell, new, layout, values, kept)
+                    bar.advance(cell.cost)
+            left = 0
+            if shard and kept:  # the other shards may have done theirs by now
+                done, values = kept.read(layout)
+                left = sum(cell.done < cell.stop for cell in all_cells(layout, done))
     return _dataset(layout, values, {**attrs, "missing_cells": left})
 
 
@@ -159,6 +161,23 @@ def _check(
         inspect.signature(measure).bind(key, **{name: values[0] for name, values in axes.items()})
     except TypeError as error:
         raise ValueError(f"measure cannot be called as measure(key, {', '.join(axes)}): {error}") from None
+
+
+@contextmanager
+def _compilers(executor: Executor, store: str | Path | None) -> Iterator[ThreadPoolExecutor | None]:
+    """Threads that compile what will be needed, if that is here and everything: a store may hold it all."""
+    if (
+        not isinstance(executor, Threads)
+        or len(jax.local_devices()) > 1
+        or (store is not None and Path(store).exists())
+    ):
+        yield None
+        return
+    pool = ThreadPoolExecutor(executor.count, thread_name_prefix="rmt-compile")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _keep(cell: Cell, new: Values, layout: Layout, values: Values, store: Store | None) -> None:
