@@ -96,6 +96,7 @@ def test_run_leaves_dataset_figure_record_and_page(tmp_path, experiment):
         key = rmt.keys.point_key(jax.random.key(3), {"claim": "one"})
         assert ds.attrs["seed"] == np.asarray(jax.random.key_data(key)).tolist()
     assert sorted(p.name for p in (out / "one").iterdir()) == [
+        ".smoke.time",  # seconds spent so far
         ".smoke.zarr.lock",
         "smoke.json",
         "smoke.nc",
