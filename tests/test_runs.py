@@ -104,5 +104,6 @@ def test_the_committed_verdicts_follow_from_the_committed_data(name):
     for found, kept in zip(verdicts, record["verdicts"], strict=True):
         assert (found.statement, found.outcome) == (kept["statement"], kept["outcome"])
         if kept["effect"] is not None:
-            low, high = (np.inf if end is None else end for end in kept["interval"])
-            assert found.effect == pytest.approx(kept["effect"], rel=2e-3, abs=0.1 * min(abs(high - low), 1))
+            low, high = kept["interval"]
+            width = np.inf if low is None or high is None else high - low
+            assert found.effect == pytest.approx(kept["effect"], rel=2e-3, abs=0.1 * min(width, 1))
