@@ -1,0 +1,87 @@
+"""From a spectrum to the tail index of the entries behind it, or to as much of it as the spectrum holds."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from rmt.calibration.summary import summary
+from rmt.calibration.table import MuTable, load, shipped
+from rmt.spectra import Spectrum
+
+IDENTIFIABLE = 1.5
+"""mu counts as known where the upper end of its interval is at most this times the lower."""
+
+
+@dataclass(frozen=True)
+class MuEstimate:
+    """The tail index of the entries, by one spectrum.
+
+    Attributes:
+        mu: median-unbiased estimate: the mu at which the statistic is as often larger as smaller than what was seen; inf
+            where all of the table's mu would give a smaller one. NaN if no family fits.
+        interval: 95 %, equal-tailed; (low, inf) is a lower bound: the spectrum cannot tell mu from a lighter tail.
+        entries: the families that the spectrum fits, which alone the interval covers.
+        by_entries: the estimate for each of them.
+        refused: families that it does not fit, at the 1 % level.
+    """
+
+    mu: float
+    interval: tuple[float, float]
+    entries: tuple[str, ...]
+    refused: tuple[str, ...] = ()
+    by_entries: Mapping[str, "MuEstimate"] = field(default_factory=dict)
+
+    @property
+    def identifiable(self) -> bool:
+        """Whether the spectrum tells mu: the ends of the interval are finite and within a factor of 1.5."""
+        low, high = self.interval
+        return bool(low > 0 and high <= IDENTIFIABLE * low)
+
+
+def estimate_mu(
+    s: Spectrum, entries: str | Sequence[str] | None = None, table: "MuTable | str | Path | None" = None
+) -> MuEstimate:
+    """mu of the entries of an i.i.d. matrix, P(|w| > t) ~ t^-mu, with an interval, from its eigenvalues.
+
+    ...
+    """
+    table = shipped() if table is None else table if isinstance(table, MuTable) else load(Path(table))
+    names = table.entries if entries is None else (entries,) if isinstance(entries, str) else tuple(entries)
+    found = invert(table, s.N, s.M, np.asarray(summary(s))[None], names)
+    return found[0]
+
+
+def invert(
+    table: MuTable, N: int, M: int, summaries: Float[np.ndarray, "n K"], entries: Sequence[str], level: float = 0.95
+) -> list[MuEstimate]:
+    """`estimate_mu` of many matrices of one shape, by their summaries."""
+    tail = round((1 - level) / 2, 4)
+    found = {}
+    for name in entries:
+        family = table.family(name, N, M)
+        like = family.likelihoods(summaries)
+        median, high, low = (family.mu_at(like.statistic, p) for p in (0.5, tail, 1 - tail))
+        nearest = np.interp(like.statistic, family.quantiles[:, 4], family.misfit)
+        found[name] = median, low, high, like.misfit <= nearest, like.log_evidence
+    return [
+        _together({name: [of[i] for of in values] for name, values in found.items()}) for i in range(len(summaries))
+    ]
+
+
+def _together(found: Mapping[str, Sequence[float]]) -> MuEstimate:
+    fits = {name: of for name, of in found.items() if of[3]}
+    by_entries = {
+        name: MuEstimate(float(mu), (float(low), float(high)), (name,)) for name, (mu, low, high, _, _) in fits.items()
+    }
+    refused = tuple(name for name in found if name not in fits)
+    if not fits:
+        return MuEstimate(math.nan, (0.0, math.inf), (), refused)
+    evidence = np.array([of[4] for of in fits.values()])
+    weight = np.exp(evidence - evidence.max())
+    mu = math.exp(np.average(np.log([of.mu for of in by_entries.values()]), weights=weight))
+    low, high = (pick(of.interval[i] for of in by_entries.values()) for i, pick in enumerate((min, max)))
+    return MuEstimate(mu, (low, high), tuple(fits), refused, by_entries)

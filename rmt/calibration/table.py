@@ -1,0 +1,205 @@
+"""The table behind `estimate_mu`: moments of summaries of simulated matrices, and what they say of known mu.
+
+For entries of a family, N x M matrices and a tail index mu, the summary of a spectrum is nearly normal, with a mean and a
+covariance that change smoothly. That gives a likelihood of mu (a synthetic one: S. N. Wood, Nature 466 (2010) 1102) and
+a statistic, the posterior mean of ln mu. How the statistic is distributed at each mu is simulated too, so that what is
+read off it is right however good the likelihood is.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from functools import cache, cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from scipy.interpolate import CubicSpline
+
+from rmt.calibration.storage import damaged, load_arrays, save_arrays, shipped_arrays
+from rmt.calibration.summary import N_FEATURES
+from rmt.errors import InputError
+
+KIND = "heavytail-lab table of mu, version 1"
+LEVELS = (0.005, 0.025, 0.05, 0.16, 0.5, 0.84, 0.95, 0.975, 0.995)
+FIT_LEVEL = 0.99
+FINE = 200  # points in ln mu of a likelihood
+TOLERANCE = 0.005
+"""Of an interpolated mean summary: added to the covariance, so that no likelihood is sharper than the table."""
+
+
+class Likelihoods(NamedTuple):
+    """What the summaries of some matrices say of mu, if their entries are of one family.
+
+    Attributes:
+        statistic: posterior mean of ln mu, from a flat prior over the table's range of ln mu.
+        misfit: squared Mahalanobis distance of the summary from the nearest mean.
+        log_evidence: logarithm of the mean likelihood under the prior.
+    """
+
+    statistic: Float[np.ndarray, "*batch"]
+    misfit: Float[np.ndarray, "*batch"]
+    log_evidence: Float[np.ndarray, "*batch"]
+
+
+@dataclass(frozen=True)
+class Family:
+    """One family of entries at one shape: a likelihood of mu, and the law of its statistic at each mu.
+
+    Attributes:
+        log_mu: ln mu of the grid, J values.
+        mean: mean summary at each mu.
+        cov: its covariance.
+        quantiles: of the statistic at each mu, at the levels `LEVELS`, rising with mu; None while they are being made.
+        misfit: the misfit that 1 % of matrices exceed, at each mu.
+    """
+
+    log_mu: Float[np.ndarray, " J"]
+    mean: Float[np.ndarray, "J K"]
+    cov: Float[np.ndarray, "J K K"]
+    quantiles: Float[np.ndarray, "J P"] | None = None
+    misfit: Float[np.ndarray, " J"] | None = None
+
+    @cached_property
+    def _fine(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        fine = np.linspace(self.log_mu[0], self.log_mu[-1], FINE)
+        cov = _linear(self.log_mu, self.cov, fine) + TOLERANCE**2 * np.eye(self.mean.shape[1])
+        return fine, CubicSpline(self.log_mu, self.mean)(fine), np.linalg.inv(cov), np.linalg.slogdet(cov)[1]
+
+    def likelihoods(self, summaries: Float[np.ndarray, "*batch K"]) -> Likelihoods:
+        """The likelihood of each summary."""
+        fine, mean, precision, log_det = self._fine
+        off = summaries[..., None, :] - mean
+        squares = np.einsum("...jk,jkl,...jl->...j", off, precision, off, optimize=True)
+        log = -(squares + log_det) / 2
+        top = log.max(axis=-1, keepdims=True)
+        p = np.exp(log - top)
+        return Likelihoods((p @ fine) / p.sum(axis=-1), squares.min(axis=-1), np.log(p.mean(axis=-1)) + top[..., 0])
+
+    def mu_at(self, statistic: Float[np.ndarray, "*batch"], level: float) -> Float[np.ndarray, "*batch"]:
+        """The mu at which the statistic would be the quantile of that level: 0 or inf beyond the grid."""
+        assert self.quantiles is not None
+        log_mu = np.linspace(self.log_mu[0], self.log_mu[-1], 10 * FINE)
+        quantile = np.maximum.accumulate(CubicSpline(self.log_mu, self.quantiles[:, LEVELS.index(level)])(log_mu))
+        mu = np.exp(np.interp(statistic, quantile, log_mu))
+        return np.where(statistic < quantile[0], 0.0, np.where(statistic > quantile[-1], np.inf, mu))
+
+
+@dataclass(frozen=True)
+class MuTable:
+    """Families of entries at the shapes N x M of a grid, over the same mu; see the module.
+
+    Attributes:
+        entries: names of the families.
+        N: rows, rising.
+        M: columns, M[i] those that go with N[i], falling.
+        mu: tail indices, rising.
+        mean, cov, quantiles, misfit: as in `Family`, by entries, N and M.
+        n_trials: matrices simulated for each of them.
+        seed: of the simulation.
+    """
+
+    entries: tuple[str, ...]
+    N: Float[np.ndarray, " n"]
+    M: Float[np.ndarray, "n m"]
+    mu: Float[np.ndarray, " J"]
+    mean: Float[np.ndarray, "E n m J K"]
+    cov: Float[np.ndarray, "E n m J K K"]
+    quantiles: Float[np.ndarray, "E n m J P"]
+    misfit: Float[np.ndarray, "E n m J"]
+    n_trials: int
+    seed: int
+
+    def family(self, entries: str, N: int, M: int) -> Family:
+        """The family at a shape, interpolated.
+
+        Raises:
+            InputError: the shape is outside of the grid, or the family is not in it.
+        """
+        if entries not in self.entries:
+            raise InputError(f"the table of mu knows entries {', '.join(self.entries)}; got {entries!r}")
+        self.check_shape(N, M)
+        e = self.entries.index(entries)
+        log_N, log_Q = math.log(N), math.log(N / M)
+        mean, quantiles = (self._at(log_N, log_Q, values[e], _smooth) for values in (self.mean, self.quantiles))
+        # Linear, as a mean of covariances is one
+        cov, misfit = (self._at(log_N, log_Q, values[e], _linear) for values in (self.cov, self.misfit))
+        return Family(np.log(self.mu), mean, cov, quantiles, misfit)
+
+    def check_shape(self, N: int, M: int) -> None:
+        """Raise InputError unless the grid reaches around N x M."""
+        Q_low, Q_high = self._log_Q.min(axis=1).max(), self._log_Q.max(axis=1).min()
+        if not (self.N[0] <= N <= self.N[-1] and Q_low - 0.01 <= math.log(N / M) <= Q_high + 0.01):
+            raise InputError(
+                f"the table of mu reaches N = {self.N[0]:g} to {self.N[-1]:g} and Q = N/M = {math.exp(Q_low):.2g} to "
+                f"{math.exp(Q_high):.2g}; got {N} x {M}. Take a block of the matrix, whose entries have the same law, or "
+                "extend the table with `rmt calibrate`"
+            )
+
+    @cached_property
+    def _log_Q(self) -> np.ndarray:
+        return np.log(self.N[:, None] / self.M)
+
+    def _at(self, log_N: float, log_Q: float, values: np.ndarray, between: Callable[..., np.ndarray]) -> np.ndarray:
+        rows = [between(at, row, log_Q) for at, row in zip(self._log_Q, values, strict=True)]
+        return between(np.log(self.N), np.stack(rows), log_N)
+
+
+def _smooth(at: np.ndarray, values: np.ndarray, x: float) -> np.ndarray:
+    """Cubic interpolation along the first axis."""
+    return CubicSpline(at, values)(x)
+
+
+def _linear(at: np.ndarray, values: np.ndarray, x: "float | np.ndarray") -> np.ndarray:
+    """Linear interpolation along the first axis, constant beyond it."""
+    x = np.clip(x, at[0], at[-1])
+    i = np.clip(np.searchsorted(at, x) - 1, 0, len(at) - 2)
+    share = ((x - at[i]) / (at[i + 1] - at[i])).reshape(np.shape(x) + (1,) * (values.ndim - 1))
+    return (1 - share) * values[i] + share * values[i + 1]
+
+
+def save(table: MuTable, path: Path) -> None:
+    """Write a table, its moments in single precision, far finer than their standard errors."""
+    values = {each.name: np.asarray(getattr(table, each.name)) for each in fields(MuTable)}
+    save_arrays(path, KIND, {name: of.astype(np.float32) if name in _SINGLE else of for name, of in values.items()})
+
+
+def load(path: Path) -> MuTable:
+    """A table that `save` wrote.
+
+    Raises:
+        InputError: it is no such table, or of another version, or damaged.
+    """
+    return _checked(load_arrays(path, KIND), path)
+
+
+@cache
+def shipped() -> MuTable:
+    """The table inside the package."""
+    return _checked(shipped_arrays("mu.npz", KIND), "mu.npz")
+
+
+_SINGLE = ("mean", "cov", "quantiles", "misfit")
+
+
+def _checked(values: Mapping[str, np.ndarray], where: object) -> MuTable:
+    if missing := [each.name for each in fields(MuTable) if each.name not in values]:
+        raise damaged(where, f"it has no {', '.join(missing)}")
+    numbers = {name: np.asarray(values[name], float) for name in ("N", "M", "mu", *_SINGLE)}
+    entries, n_trials, seed = tuple(map(str, values["entries"])), int(values["n_trials"]), int(values["seed"])
+    table = MuTable(entries=entries, n_trials=n_trials, seed=seed, **numbers)
+    grid = (len(entries), *table.M.shape, len(table.mu))
+    shapes = {
+        "N": table.M.shape[:1],
+        "mean": (*grid, N_FEATURES),
+        "cov": (*grid, N_FEATURES, N_FEATURES),
+        "quantiles": (*grid, len(LEVELS)),
+        "misfit": grid,
+    }
+    for name, shape in shapes.items():
+        if numbers[name].shape != shape or not np.all(np.isfinite(numbers[name])):
+            raise damaged(where, f"{name} of shape {numbers[name].shape} is not {shape} finite numbers")
+    if not all(np.all(np.diff(axis) > 0) for axis in (table.N, table.mu, -table.M)):
+        raise damaged(where, "its axes are not in order")
+    return table
