@@ -1,0 +1,78 @@
+"""Coverage, bias and width of `rmt.calibration.estimate_mu` on fresh matrices, cell by cell.
+
+    python tests/benchmarks/mu_coverage.py STORE [N ...]
+
+STORE keeps the simulated summaries, so that a second call continues; seed 1, which the table never saw. Writes
+tests/benchmarks/mu_coverage.json: for every family of entries, shape and mu, with the family stated and without, the share
+of intervals that hold mu, the median error where mu is flagged identifiable, the share so flagged, and the median ratio of
+the ends of the interval.
+"""
+
+import json
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from rmt.calibration.inversion import invert
+from rmt.calibration.simulate import simulate
+from rmt.calibration.table import MuTable, load, shipped
+
+MU = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 5.0)
+ASPECTS = (1, 2, 4)
+ROWS = (200, 500, 1000)
+N_TRIALS = 400
+SEED = 1
+HERE = Path(__file__)
+
+
+def rows(table: MuTable, shapes: list[tuple[int, int]], store: Path, n_trials: int = N_TRIALS) -> list[dict]:
+    """One row for every shape, family and mu, stated or not."""
+    found = []
+    for (N, M), ds in simulate(shapes, seed=SEED, n_trials=n_trials, store=store, mu=MU).items():
+        for name in ds.entries.values:
+            for mu in MU:
+                x = ds.summary.sel(entries=name, mu=mu).isel(N=0, M=0).values
+                for entries in ((str(name),), table.entries):
+                    found.append({"N": N, "M": M, "entries": str(name), "mu": mu, **row(table, N, M, x, entries, mu)})
+    return found
+
+
+def row(table: MuTable, N: int, M: int, x: np.ndarray, entries: tuple[str, ...], mu: float) -> dict:
+    """What the estimates from these summaries are worth."""
+    found = invert(table, N, M, x, entries)
+    inside = [low <= mu <= high for low, high in (each.interval for each in found)]
+    known = [each.mu / mu for each in found if each.identifiable]
+    bounds = [each.interval[1] == math.inf for each in found]
+    ratio = [each.interval[1] / each.interval[0] if each.interval[0] else math.inf for each in found]
+    return {
+        "stated": len(entries) == 1,
+        "coverage": float(np.mean(inside)),
+        "bias": float(np.mean(known) - 1) if known else None,
+        "identifiable": len(known) / len(found),
+        "one_sided": float(np.mean(bounds)),
+        "refused": float(np.mean([not each.entries for each in found])),
+        "ratio": None if np.isinf(np.median(ratio)) else float(np.median(ratio)),
+        "n": len(found),
+    }
+
+
+def main(store: str, *n: str) -> None:
+    """Simulate, estimate, print the worst and write all."""
+    Ns = tuple(map(int, n)) or ROWS
+    found = rows(shipped(), [(N, N // Q) for N in Ns for Q in ASPECTS], Path(store))
+    for stated in (True, False):
+        some = [each for each in found if each["stated"] == stated]
+        cover = np.array([each["coverage"] for each in some])
+        biases = [abs(each["bias"]) for each in some if each["bias"] is not None and each["N"] >= 1000]
+        print(
+            f"{'family stated' if stated else 'family unknown'}: coverage {cover.min():.3f} to {cover.max():.3f}, in [0.92, 0.98] "
+            f"in {np.sum((cover >= 0.92) & (cover <= 0.98))} of {len(cover)} cells, mean {cover.mean():.3f}; largest bias where "
+            f"identifiable at N = 1000: {max(biases, default=math.nan):.3f}"
+        )
+    HERE.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
