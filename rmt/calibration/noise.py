@@ -1,12 +1,262 @@
-"""What a tail fit finds where there is no tail: quantiles of alpha and of D over noise, by shape."""
+"""What a tail fit finds where there is no tail: quantiles of alpha, of D and of the size of the tail over noise, by shape.
 
-import jax
+Noise are N x M matrices of iid entries with a finite fourth moment. The search for xmin always finds some tail in the bulk
+of their eigenvalues, and its alpha depends on the shape and on chance; no one number tells signal from noise. A quantile
+does, at a rate of false positives that is known.
+"""
 
-from rmt.ensembles import Wishart
-from rmt.tails import fit_tail
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cache, cached_property
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import ArrayLike, Float, Int
+from scipy.special import ndtr, ndtri
+
+from rmt.calibration.storage import damaged, load_arrays, save_arrays, shipped_arrays
+from rmt.errors import InputError
+
+KIND = "heavytail-lab table of noise, version 1"
+WHAT = ("alpha", "ks", "n_tail", "hill")
+"""alpha, D and the size of the tail by the default fit, `rmt.fit_tail(s)`; alpha of `rmt.Hill(xmin="median")`."""
+
+LEVELS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
+LEVELS = (*LEVELS, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
+
+DEGREES = (5, 4)
+"""Of the polynomial in ln M and ln Q, each alone; see `NoiseTable`."""
+
+TOTAL_DEGREE = 5
 
 
-def measure(key: jax.Array, *, N: int, M: int) -> dict[str, jax.Array]:
-    """alpha, D and the size of the tail of one matrix of unit Gaussian entries, by the default fit."""
-    fit = fit_tail(Wishart().spectrum(key, (N, M)))
-    return {"alpha": fit.alpha, "ks": fit.ks, "n_tail": fit.n_tail}
+@dataclass(frozen=True)
+class NoiseTable:
+    """Quantiles of fits to noise, simulated at the shapes of a grid and smoothed over it.
+
+    Between the shapes, ln(alpha - 1), ln D and ln n_tail at each level are polynomials in ln M and ln Q, fitted to all of
+    the grid by least squares with the numbers of matrices as weights; between the levels they are linear in the normal
+    quantile of the level.
+
+    Attributes:
+        N: rows of each shape.
+        M: its columns.
+        n_trials: matrices simulated for it.
+        quantiles: of `WHAT`, at each shape, at `LEVELS`, as simulated.
+        n_independent: sizes of samples of exact Pareto values.
+        independent: quantiles of sqrt(n_tail) D over such samples, at `LEVELS`.
+        seed: of the simulation.
+    """
+
+    N: Int[np.ndarray, " S"]
+    M: Int[np.ndarray, " S"]
+    n_trials: Int[np.ndarray, " S"]
+    quantiles: Float[np.ndarray, "W S P"]
+    n_independent: Int[np.ndarray, " n"]
+    independent: Float[np.ndarray, "n P"]
+    seed: int
+
+    @cached_property
+    def coefficients(self) -> Float[np.ndarray, "W K P"]:
+        """Of the polynomials."""
+        weight = np.sqrt(self.n_trials)[:, None]
+        basis = self._basis(self.N, self.M) * weight
+        return np.stack(
+            [
+                np.linalg.lstsq(basis, _straight(what, of) * weight, rcond=None)[0]
+                for what, of in zip(WHAT, self.quantiles, strict=True)
+            ]
+        )
+
+    def at(self, what: str, N: int, M: int) -> Float[np.ndarray, " P"]:
+        """The quantiles at `LEVELS`, rising, on the straight scale: ln(alpha - 1) of an alpha, ln of the others.
+
+        Raises:
+            InputError: the shape is outside of the grid, or `what` is not in the table.
+        """
+        self.check(what, N, M)
+        values = self._basis(np.array([N]), np.array([M]))[0] @ self.coefficients[WHAT.index(what)]
+        return np.maximum.accumulate(values)
+
+    def independent_at(self, n: int) -> Float[np.ndarray, " P"]:
+        """ln of the quantiles of sqrt(n_tail) D at `LEVELS`, rising, over samples of n values: a cubic in ln n."""
+        log_n = np.log(self.n_independent)
+        cubic = np.polynomial.polynomial.polyfit(log_n, np.log(self.independent), 3)
+        return np.maximum.accumulate(np.polynomial.polynomial.polyval(math.log(n), cubic))
+
+    def check(self, what: str, N: int, M: int) -> None:
+        """Raise InputError unless the table has such quantiles of N x M matrices."""
+        if what not in WHAT:
+            raise InputError(f"the table of noise has quantiles of {', '.join(WHAT)}; got {what!r}")
+        if not all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in (N, M)) or not 1 <= M <= N:
+            raise InputError(
+                f"noise of N x M needs integers N >= M, got {N!r} x {M!r}; the spectrum of W is that of W.T"
+            )
+        low, high, Q = self.M.min(), self.M.max(), (self.N / self.M).max()
+        if not (low <= M <= high and N / M <= Q * (1 + 1e-9)):
+            raise InputError(
+                f"the table of noise reaches M = {low} to {high} and Q = N/M up to {Q:g}; got {N} x {M}. Larger matrices: "
+                "take a block of it, or simulate its noise with rmt.calibration.noise_simulation; smaller ones hold no "
+                "tail to be told from noise"
+            )
+
+    def _basis(self, N: np.ndarray, M: np.ndarray) -> Float[np.ndarray, "n K"]:
+        """Chebyshev polynomials in ln M and ln Q, each scaled to [-1, 1]."""
+        log_M, log_Q = np.log(self.M), np.log(self.N / self.M)
+        u = _scaled(np.log(M), log_M.min(), log_M.max())
+        v = _scaled(np.log(N / M), log_Q.min(), log_Q.max())
+        of_u, of_v = (np.polynomial.chebyshev.chebvander(x, n) for x, n in zip((u, v), DEGREES, strict=True))
+        terms = [(i, j) for i in range(DEGREES[0] + 1) for j in range(DEGREES[1] + 1) if i + j <= TOTAL_DEGREE]
+        return np.stack([of_u[:, i] * of_v[:, j] for i, j in terms], axis=-1)
+
+
+def noise_quantile(
+    what: str, N: int, M: int, level: ArrayLike, table: "NoiseTable | None" = None
+) -> Float[np.ndarray, "*batch"]:
+    """The value that a fit to N x M noise stays below with probability `level`.
+
+    Args:
+        what: "alpha", "ks" or "n_tail" of the default fit, `rmt.fit_tail(s)`; "hill" for alpha of `rmt.Hill(xmin="median")`.
+        N: rows of W, N >= M.
+        M: columns of W.
+        level: from 0.001 to 0.999.
+        table: another one than the shipped one.
+
+    Raises:
+        InputError: the shape or the level is beyond the table.
+
+    Accuracy: see `noise_threshold`.
+    """
+    table = shipped() if table is None else table
+    _check_level(level)
+    return _curved(what, np.interp(ndtri(level), ndtri(LEVELS), table.at(what, N, M)))
+
+
+def noise_threshold(N: int, M: int, level: float = 0.05, table: "NoiseTable | None" = None) -> float:
+    """The alpha of the default fit below which a layer is not noise, at a rate `level` of false positives.
+
+    Args:
+        N: rows of W, N >= M.
+        M: columns of W.
+        level: share of N x M matrices of noise that have a smaller alpha, 0.001 to 0.999.
+        table: another one than the shipped one.
+
+    Raises:
+        InputError: the shape or the level is beyond the table.
+    """
+    return float(noise_quantile("alpha", N, M, level, table))
+
+
+def noise_p_value(alpha: ArrayLike, N: int, M: int, table: "NoiseTable | None" = None) -> Float[np.ndarray, "*batch"]:
+    """P(alpha of N x M noise <= alpha): how rare so heavy a tail is where there is none.
+
+    Never below 0.001 nor above 0.999, the outermost levels of the table; NaN for an alpha that is NaN, of a failed fit.
+
+    Args:
+        alpha: of the default fit, `rmt.fit_tail(s)`.
+        N: rows of W, N >= M.
+        M: columns of W.
+        table: another one than the shipped one.
+
+    Raises:
+        InputError: the shape is beyond the table, or an alpha is at most 1, which no fit gives.
+    """
+    table = shipped() if table is None else table
+    alpha = np.asarray(alpha, float)
+    if np.any(alpha <= 1):
+        raise InputError(f"noise_p_value(alpha) needs the exponent of a density, above 1; got {alpha.min()}")
+    p = np.interp(_straight("alpha", alpha), table.at("alpha", N, M), ndtri(LEVELS))
+    return np.where(np.isnan(alpha), np.nan, ndtr(p))[()]
+
+
+def ks_threshold(n_tail: int, level: float = 0.05, table: "NoiseTable | None" = None) -> float:
+    """The D of the default fit above which a power law is rejected, for n_tail independent values above xmin.
+
+    c/sqrt(n_tail), where sqrt(n_tail) D exceeds c = c(n) in a share `level` of samples of n exact Pareto values; c grows
+    slowly, from 0.66 at n = 10 to 0.79 at 5000 for 5 %, and is taken at n = n_tail. The search for xmin has made D smaller
+    than it is at a given xmin, so that the tables of the Kolmogorov-Smirnov test do not hold. Eigenvalues are not
+    independent: they repel, which makes D smaller yet, so that a D below the threshold is no evidence for a power law of a
+    spectrum. The p-value of given data is `rmt.bootstrap(...).p_scaled`.
+
+    Args:
+        n_tail: number of values from xmin on.
+        level: share of samples of a power law that are rejected, 0.001 to 0.999.
+        table: another one than the shipped one.
+
+    Raises:
+        InputError: n_tail or the level is beyond the table.
+    """
+    table = shipped() if table is None else table
+    low, high = table.n_independent[[0, -1]]
+    if not low <= n_tail <= high:
+        raise InputError(
+            f"ks_threshold reaches n_tail = {low} to {high}, got {n_tail}; use rmt.bootstrap(...).p_scaled"
+        )
+    _check_level(level)
+    return float(np.exp(np.interp(ndtri(1 - level), ndtri(LEVELS), table.independent_at(n_tail)))) / math.sqrt(n_tail)
+
+
+def save(table: NoiseTable, path: Path) -> None:
+    """Write a table, its quantiles in single precision, far finer than their standard errors."""
+    values = {each.name: np.asarray(getattr(table, each.name)) for each in fields(NoiseTable)}
+    small = {name: of.astype(np.float32) if of.dtype.kind == "f" else of for name, of in values.items()}
+    save_arrays(path, KIND, small)
+
+
+def load(path: Path) -> NoiseTable:
+    """A table that `save` wrote.
+
+    Raises:
+        InputError: it is no such table, or of another version, or damaged.
+    """
+    return _checked(load_arrays(path, KIND), path)
+
+
+@cache
+def shipped() -> NoiseTable:
+    """The table inside the package."""
+    return _checked(shipped_arrays("noise.npz", KIND), "noise.npz")
+
+
+def _checked(values: Mapping[str, np.ndarray], where: object) -> NoiseTable:
+    if missing := [each.name for each in fields(NoiseTable) if each.name not in values]:
+        raise damaged(where, f"it has no {', '.join(missing)}")
+    numbers = {name: np.asarray(values[name], float) for name in ("quantiles", "independent")}
+    whole = {name: values[name] for name in ("N", "M", "n_trials", "n_independent", "seed")}
+    for name, of in whole.items():
+        if of.dtype.kind not in "iu" or of.ndim != (name != "seed") or np.any(of < (name != "seed")):
+            raise damaged(where, f"{name} are no whole numbers")
+    shapes = {
+        "n_trials": whole["N"].shape,
+        "M": whole["N"].shape,
+        "quantiles": (len(WHAT), *whole["N"].shape, len(LEVELS)),
+        "independent": (*whole["n_independent"].shape, len(LEVELS)),
+    }
+    for name, shape in shapes.items():
+        if values[name].shape != shape or not np.all(np.isfinite(values[name])):
+            raise damaged(where, f"{name} of shape {values[name].shape} is not {shape} finite numbers")
+    if not all(np.all(np.diff(of) >= 0) and np.all(of > 0) for of in numbers.values()) or np.any(
+        whole["N"] < whole["M"]
+    ):
+        raise damaged(where, "its quantiles or its shapes are not in order")
+    return NoiseTable(**{name: of for name, of in whole.items() if name != "seed"}, **numbers, seed=int(whole["seed"]))
+
+
+def _straight(what: str, x: np.ndarray) -> np.ndarray:
+    """The scale on which quantiles are smooth: ln(alpha - 1), or ln x."""
+    return np.log(x - 1 if what in ("alpha", "hill") else x)
+
+
+def _curved(what: str, x: np.ndarray) -> np.ndarray:
+    """Undoes `_straight`."""
+    return np.exp(x) + 1 if what in ("alpha", "hill") else np.exp(x)
+
+
+def _scaled(x: np.ndarray, low: float, high: float) -> np.ndarray:
+    return (2 * x - low - high) / (high - low)
+
+
+def _check_level(level: ArrayLike) -> None:
+    if not np.all((np.asarray(level) >= LEVELS[0]) & (np.asarray(level) <= LEVELS[-1])):
+        raise InputError(f"the table of noise has levels from {LEVELS[0]} to {LEVELS[-1]}; got {level}")
