@@ -34,7 +34,8 @@ SPIKES = [0.8, 1.0, 1.2, 1.5, 2.0, 3.0]
 RANKS = (1, 5)
 POWER_M = [25, 35, 50, 70, 100, 140, 200]
 ASPECTS = [1, 2]
-INDEPENDENT = [15, 30, 80, 150, 700, 3000]
+INDEPENDENT = [15, 30, 60, 80, 150, 250, 700, 3000]
+EXPONENT = 1.75  # of the independent values
 POWER_LEVEL = 0.05
 KEY = jax.random.key(20320)
 
@@ -66,8 +67,8 @@ def spiked(key, *, rank, N, M, strength):
 
 
 def independent(key, *, n):
-    fit = rmt.fit_tail(rmt.Pareto(mu=1.5, signed=False).sample(key, (n,)))
-    return {"ks": fit.ks, "n_tail": fit.n_tail}
+    fit = rmt.fit_tail(rmt.Pareto(mu=EXPONENT - 1, signed=False).sample(key, (n,)))
+    return {"ks": fit.ks, "n_tail": fit.n_tail, "alpha": fit.alpha}
 
 
 def detections(ds, N, M, level, law=None, kurtosis=None) -> dict:
@@ -146,6 +147,17 @@ def false_positives(sweep, n_trials) -> list[dict]:
     return rows
 
 
+def precision(sweep, n_trials) -> list[dict]:
+    """How far alpha is from the truth for independent values of a power law, by their number."""
+    ds = sweep(independent, {"n": INDEPENDENT}, n_trials, "independent")
+    rows = []
+    for n in INDEPENDENT:
+        error = np.log((ds.alpha.sel(n=n).values - 1) / (EXPONENT - 1))
+        within = {f"within a factor {f}": round(float(np.mean(np.abs(error) < np.log(f))), 3) for f in (1.25, 1.5, 2)}
+        rows.append({"n": n, "n_tail": float(np.median(ds.n_tail.sel(n=n))), **within})
+    return rows
+
+
 def rate(hit, level) -> dict:
     test = stats.binomtest(int(hit.sum()), len(hit), level)
     return {"level": level, "trials": len(hit), "rate": round(float(hit.mean()), 4), "p": float(test.pvalue)}
@@ -217,12 +229,14 @@ def main() -> None:
     signals = power(sweep, options.power_trials)
     result = {
         "false positives": positives,
+        "alpha - 1 of independent values": precision(sweep, options.trials),
         "power": signals,
         "smallest M of power 0.8": smallest(signals),
         "WeightWatcher's edge": weightwatcher_rows(),
     }
     options.out.write_text(json.dumps(result, indent=1) + "\n")
-    show(positives + signals + result["smallest M of power 0.8"] + result["WeightWatcher's edge"])
+    for rows in result.values():
+        show(rows)
     for neglect, what in ((False, "rates"), (True, "rates that neglect the kurtosis")):
         of = [row["off"] for row in positives if row["by neglect"] == neglect]
         print(f"{sum(of)} of {len(of)} {what} are off")
