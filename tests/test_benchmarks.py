@@ -25,6 +25,15 @@ def test_largest_eigenvalue(tmp_path):
 
 
 @pytest.mark.slow
+def test_thresholds(tmp_path):
+    options = ("--trials", "4", "--power-trials", "4", "--shapes", "30x25", "--power-m", "25", "--out", "found.json")
+    assert "rates are off" in run(tmp_path, "thresholds", *options)
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert len(found["power"]) == 2 * (2 * 8 + 2 * 6)
+    assert {row["trials"] for row in found["false positives"]} == {4}
+
+
+@pytest.mark.slow
 def test_scaling(tmp_path):
     assert "20,000" in run(tmp_path, "scaling", "--sizes", "50", "100", "200", "--repeats", "1")
 

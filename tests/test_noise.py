@@ -1,15 +1,19 @@
 """Thresholds of noise: their error rates at shapes that no table was made from, what they refuse, and what they detect."""
 
 import dataclasses
+import json
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import ROOT
 from scipy import stats
 
 import rmt
 from rmt.calibration import (
+    SMALLEST_M,
+    SMALLEST_N_TAIL,
     NoiseTable,
     ks_threshold,
     noise_p_value,
@@ -150,6 +154,21 @@ def test_the_published_thresholds_do_not_tell_noise_from_signal():
     values = found(rmt.Wishart(), jax.random.key(6), 150, 500, 500)
     assert probability(values["alpha"] < 6, below) > SURE
     assert noise_threshold(50, 50) < 3 < 5 < noise_threshold(1000, 1000)  # and the share depends on the shape
+
+
+def test_the_study_of_error_rates_says_what_the_docstrings_do():
+    study = json.loads((ROOT / "tests" / "benchmarks" / "thresholds.json").read_text())
+    meant = [row for row in study["false positives"] if not row["by neglect"]]
+    assert len(meant) == 176
+    assert not any(row["off"] for row in meant)
+    smallest = {
+        row["at"]: row["M"]
+        for row in study["smallest M of power 0.8"]
+        if (row["signal"], row["Q"], row["test"]) == ("signed Pareto", 1, "alpha")
+    }
+    assert {mu: M for mu, M in smallest.items() if M is not None} == SMALLEST_M
+    within = [(row["n_tail"], row["within a factor 1.5"]) for row in study["alpha - 1 of independent values"]]
+    assert 0.945 < np.interp(SMALLEST_N_TAIL, *zip(*within, strict=True)) < 0.965
 
 
 def test_signals_are_detected():

@@ -1,5 +1,7 @@
 """Calibration: what a fitted alpha is worth, where noise ends, and what a spectrum says of the entries behind it."""
 
+from rmt.calibration.noise import SMALLEST_M as SMALLEST_M
+from rmt.calibration.noise import SMALLEST_N_TAIL as SMALLEST_N_TAIL
 from rmt.calibration.noise import NoiseTable as NoiseTable
 from rmt.calibration.noise import ks_threshold as ks_threshold
 from rmt.calibration.noise import noise_p_value as noise_p_value

@@ -31,6 +31,17 @@ def spike_threshold(
     scale those of `rmt.laws.tracy_widom.ma`. kappa moves the edge; kappa' = kappa adds to the fluctuation what that of the
     mean of w^2 has beyond Gaussian entries, or, if sigma is `estimated` by that mean, kappa' = -2 takes out all of it.
 
+    What to leave the kurtosis at depends on the question. W's own kurtosis asks whether lambda_max is more than independent
+    entries of that law make: for spikes, of which it takes no power. But heavy-tailed entries are what it allows for: of
+    signed Pareto matrices with mu = 2 it detects 1 in 2 at M = 200, and none with mu = 1. 0 asks whether lambda_max is more
+    than light-tailed entries make, and takes a moderate kurtosis for a signal too: of Laplace entries 3 to 8 % at 1 %.
+
+    WeightWatcher counts as spikes what is above lambda_plus + sqrt(T), T = lambda_plus^(2/3)/(sqrt(Q) M^(2/3)). T is the
+    scale of Tracy-Widom, and its root is of another order: it lies 2.9 scales beyond lambda_plus at 100 x 100, 5 at 500 x
+    500 and 10 at 4000 x 4000, where the 1 % threshold lies at 1.85 to 1.97. Gaussian noise passes it in 1.4e-3, 2e-5 and
+    1e-11 of matrices. So do no spikes up to theta^2 = 1.8, 1.6 and 1.4 times that of `rmt.spikes.spike_threshold`, where
+    those from 1.6, 1.3 and 1.15 times on show at 1 %.
+
     Args:
         N: rows of W, N >= M >= 2.
         M: columns of W.
@@ -42,21 +53,33 @@ def spike_threshold(
         entries: their law instead of sigma and kurtosis: then x is `LargestEigenvalue(entries, N, M).isf(level)`, which
             counts the single large entries that make outliers; what heavy tails need, mu from above 2 to about 6.
 
+    Returns:
+        x, in units of W squared, of the shape of sigma and kurtosis.
+
     Raises:
         InputError: an argument is out of range, or `entries` comes with sigma, kurtosis or `estimated`.
 
-    Source: centre and scale: Z. Ma, Bernoulli 18 (2012) 322; the kurtosis: see `rmt.extremes.LargestEigenvalue`.
+    Source: centre and scale: Z. Ma, Bernoulli 18 (2012) 322; the kurtosis: see `rmt.extremes.LargestEigenvalue`. That the
+        mean square takes its own variance out of a ratio to it is exact for Gaussian entries, where the two are independent.
+    Accuracy: of 2,000 matrices of Gaussian, Laplace and Student t(10) entries at each of four shapes, 120 x 80 to 900 x 400, the
+        share above was within the error of a binomial test at 1 and 5 %, sigma and kurtosis given or estimated
+        (`tests/benchmarks/thresholds.json`). Gaussian matrices with M = 25 to 50 and sigma estimated pass 1.0 to 1.3 times as
+        often as the 1 % say. Of 20,000 Laplace matrices of 120 x 80, 1.4 and 5.7 % pass at 1 and 5 % (1.6 and 5.9 % if sigma and
+        kurtosis are estimated): entries near the threshold sigma (N M)^(1/4) of an outlier move the edge. Where none is
+        above 0.7 of it the rates are 1.0 and 4.3 %; where one is above 0.9, in 3 % of the matrices, 4.5 and 15 %: look at
+        the largest entry before a lambda_max at the threshold is called a spike.
     """
-    if not all(isinstance(n, int) and not isinstance(n, bool) for n in (N, M)) or not 2 <= M <= N:
+    if not all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in (N, M)) or not 2 <= M <= N:
         raise InputError(f"spike_threshold(N, M) needs integers N >= M >= 2, got {N!r} and {M!r}; use W.T")
     if not 0 < level < 1:
         raise InputError(f"spike_threshold(level) needs a probability between 0 and 1, got {level}")
+    N, M = int(N), int(M)
     sigma, kurtosis = np.asarray(sigma, float), np.asarray(kurtosis, float)
     if entries is not None:
         if estimated or np.any(sigma != 1) or np.any(kurtosis != 0):
             raise InputError("spike_threshold takes sigma and kurtosis from the law of the entries; leave them out")
         return np.asarray(LargestEigenvalue(entries, N, M).isf(level))[()]
-    if not (np.all((sigma > 0) & (sigma < np.inf)) and np.all((kurtosis >= SIGNS) & (kurtosis < np.inf))):
+    if not (np.all((sigma > 0) & (sigma < np.inf)) and np.all((kurtosis > SIGNS - 1e-9) & (kurtosis < np.inf))):
         raise InputError(
             f"spike_threshold needs sigma > 0 and an excess kurtosis of at least -2, got sigma = {sigma} and kurtosis = "
             f"{kurtosis}; for entries of infinite variance or fourth moment pass their law as entries"
