@@ -14,6 +14,7 @@ from rmt.inference import (
     fit_power,
     ks_test,
     left_out,
+    mann_whitney_interval,
     mean_interval,
     median_interval,
     prediction_interval,
@@ -234,6 +235,39 @@ def test_exponents_of_nothing():
     assert math.isnan(exponent_interval(0, 0, 2.0).value)
     assert exponent_interval(0, 5, 2.0).value == exponent_interval(0, 5, 2.0).high == math.inf
     assert exponent_interval(5, 0, 2.0).value == exponent_interval(5, 0, 2.0).low == -math.inf
+
+
+@pytest.mark.parametrize("p", [0.5, 0.9, 0.02])
+@pytest.mark.parametrize("scale", [1.0, 4.0])
+def test_mann_whitney_interval_covers(p, scale):
+    rng = np.random.default_rng(16)
+    shift = stats.norm.ppf(p) * math.hypot(1, scale)  # P(X > Y) = p
+    found = stack(
+        [
+            mann_whitney_interval(rng.normal(shift, 1, 60), rng.normal(0, scale, 40), level=0.9, comparisons=2)
+            for _ in range(1000)
+        ]
+    )
+    low, high = binomial_band(0.95, 1000)
+    assert coverage(found.low, found.high, p) >= low
+    if p == 0.5:  # elsewhere it is conservative
+        assert coverage(found.low, found.high, p) <= high + 0.02
+    assert np.mean(found.value) == pytest.approx(p, abs=4 * np.std(found.value) / math.sqrt(1000))
+
+
+def test_mann_whitney_is_scipys_u_and_says_what_no_pair_shows():
+    rng = np.random.default_rng(17)
+    x, y = rng.integers(0, 6, 30).astype(float), rng.integers(0, 9, 21).astype(float)
+    x[4] = np.nan
+    u = stats.mannwhitneyu(x[~np.isnan(x)], y).statistic
+    found, reverse = mann_whitney_interval(x, y), mann_whitney_interval(y, x)
+    assert found.value == pytest.approx(u / (29 * 21), rel=1e-12)
+    assert found.n == 21
+    assert found.interval == pytest.approx([1 - end for end in reversed(reverse.interval)])
+    apart = mann_whitney_interval([1.0, 2.0, 3.0], [4.0, 5.0])
+    assert (apart.value, *apart.interval) == pytest.approx((0.0, *proportion_interval(0, 2).interval))
+    assert mann_whitney_interval([np.nan], [1.0]).interval == (0.0, 1.0)
+    assert mann_whitney_interval([1.0] * 20, [1.0] * 20).value == 0.5
 
 
 @pytest.mark.parametrize("n", [1, 6])
