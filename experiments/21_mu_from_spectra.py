@@ -7,6 +7,7 @@ from scipy import stats
 import rmt
 from rmt import inference, metrics, plots
 from rmt.laws import ENTRY_LAWS
+from rmt.tails import outlier_tail_index
 
 NEAR, COVERED, DECLINES, WRONG = (-0.2, 0.2), (0.9, 1.0), (0.9, 1.0), (0.95, 1.0)
 MULTIPLE = 2.0  # of the threshold: nearer to it the edge of the bulk fluctuates, and outliers repel each other
@@ -23,18 +24,8 @@ def measure(key, *, entries, N, mu):
     s = rmt.spectrum(rmt.IID(LAWS[entries](mu)).sample(key, (N, N)))
     # The median eigenvalue belongs to the bulk however far the outliers go; where mu < 2 it is still the bulk's scale.
     sigma = jnp.sqrt(metrics.bulk_variance(s))
-    (k, near), (_, far) = hill(s, sigma, MULTIPLE), hill(s, sigma, FAR)
+    (k, near), (_, far) = (outlier_tail_index(s, sigma, multiple, FEWEST) for multiple in (MULTIPLE, FAR))
     return {"k": k * 1.0, "mu_outliers": near, "mu_far": far, "mu_raw": 2 * (rmt.fit_tail(s).alpha - 1)}
-
-
-def hill(s, sigma, multiple):
-    """Number of outliers and the mu of the entries behind them, NaN for "cannot say"."""
-    t = rmt.spikes.outlier_inverse(s.eigenvalues, s.Q, sigma)
-    tmin = multiple * rmt.spikes.spike_threshold(s.Q, sigma) ** 2
-    k = jnp.sum(t >= tmin)
-    # P(w^2/N > t) ~ t^(-mu/2), so the density of t has the exponent mu/2 + 1; (k - 1)/k takes Hill's bias away
-    mu = 2 * (rmt.fit_tail(t, rmt.Clauset(xmin=tmin)).alpha - 1) * (k - 1) / k
-    return k, jnp.where(k >= FEWEST, mu, jnp.nan)
 
 
 def cells(ds, name, low, high):

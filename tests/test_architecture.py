@@ -11,7 +11,8 @@ CORE = {"rmt.errors", "rmt.keys"}
 LAWS = {"rmt.laws"}
 ENSEMBLES = LAWS | {"rmt.ensembles", "rmt.spikes"}
 SPECTRA = {"rmt.spectra", "rmt.batching"}
-TAILS = SPECTRA | LAWS | {"rmt.keys", "rmt.tails"}  # a fit holds the law it found
+# a fit holds the law it found, and one undoes the outlier map
+TAILS = SPECTRA | LAWS | {"rmt.keys", "rmt.tails", "rmt.spikes"}
 ALLOWED = {
     "rmt.errors": set(),
     "rmt.keys": set(),

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import rmt
-from rmt import spikes
+from rmt import metrics, spikes
+from rmt.tails import outlier_tail_index
 
 Q = np.array([1.0, 2.0, 7.5])
 SIGMA = np.array([1.0, 0.3, 2.0])
@@ -36,6 +37,50 @@ def test_outlier_inverse_undoes_the_outlier_map():
         np.testing.assert_allclose(spikes.outlier_inverse(spikes.outlier_map(row, Q, SIGMA), Q, SIGMA), row, rtol=1e-11)
     threshold = spikes.spike_threshold(Q, SIGMA) ** 2
     np.testing.assert_allclose(spikes.outlier_inverse(0.0, Q, SIGMA), threshold, rtol=1e-14)
+
+
+def a_spectrum(t: np.ndarray, sigma: float) -> rmt.Spectrum:
+    """Eigenvalues of a bulk of 80, and outliers where the map puts t, for N x M = 200 x (80 + number of t)."""
+    N, M = 200, 80 + t.size
+    bulk = rmt.MarchenkoPastur(N / M, sigma).ppf((np.arange(80) + 0.5) / 80)
+    return rmt.Spectrum(jnp.sort(jnp.concatenate([bulk, spikes.outlier_map(t, N / M, sigma)])), N)
+
+
+def test_outliers_give_back_the_tail_index_of_what_is_behind_them():
+    sigma, M = 1.7, 120
+    tmin = 2 * sigma**2 * np.sqrt(M / 200)
+    t = tmin * np.random.default_rng(5).pareto(1.3, 40) + tmin
+    t[:3] = tmin / 1.5  # outliers, but too near to the edge
+    k, mu = outlier_tail_index(a_spectrum(t, sigma), sigma)
+    assert int(k) == 37
+    assert float(mu) == pytest.approx(2 * 36 / np.log(t[3:] / tmin).sum(), rel=1e-10)
+    far = outlier_tail_index(a_spectrum(t, sigma), sigma, multiple=6.0)
+    assert int(far[0]) == np.sum(t >= 3 * tmin)
+    again = outlier_tail_index(a_spectrum(9 * t, 3 * sigma), 3 * sigma)  # W -> 3 W
+    np.testing.assert_allclose(again, (k, mu), rtol=1e-10)
+
+
+def test_with_few_outliers_the_tail_index_is_unknown():
+    t = np.full(10, 1e3) * np.arange(1, 11)
+    assert np.isfinite(outlier_tail_index(a_spectrum(t, 1.0), 1.0)[1])
+    k, mu = outlier_tail_index(a_spectrum(t[1:], 1.0), 1.0)
+    assert int(k) == 9
+    assert np.isnan(mu)
+    assert np.isfinite(outlier_tail_index(a_spectrum(t[1:], 1.0), 1.0, fewest=9)[1])
+    k, mu = outlier_tail_index(a_spectrum(t[:0], 1.0), 1.0)
+    assert int(k) == 0
+    assert np.isnan(mu)
+
+
+def test_tail_indices_of_pareto_matrices_are_unbiased_far_out():
+    """mu = 1.5: 8 sigma^2 and more from the edge; the error of the mean, and 5 % for a bulk that is none."""
+
+    def index(key: jax.Array) -> jax.Array:
+        s = rmt.spectrum(rmt.IID(rmt.Pareto(1.5)).sample(key, (N, M)))
+        return outlier_tail_index(s, jnp.sqrt(metrics.bulk_variance(s)), 8.0)[1]
+
+    found = np.asarray(jax.jit(jax.vmap(index))(jax.random.split(jax.random.key(14), 200)))
+    assert np.nanmean(found) == pytest.approx(1.5, abs=0.075 + 4 * np.nanstd(found) / np.sqrt(200))
 
 
 def test_covariance_spike_starts_at_the_edge_and_is_an_additive_one():

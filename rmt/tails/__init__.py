@@ -21,4 +21,5 @@ from rmt.tails.exp_truncated import ExpTruncated as ExpTruncated
 from rmt.tails.fit import fit_tail as fit_tail
 from rmt.tails.hill import Hill as Hill
 from rmt.tails.hill import hill_limit as hill_limit
+from rmt.tails.outliers import outlier_tail_index as outlier_tail_index
 from rmt.tails.weightwatcher import WeightWatcher as WeightWatcher
