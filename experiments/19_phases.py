@@ -115,14 +115,9 @@ def figure(ds):
 def confusion(ax, found, shape):
     """Rows: what was made; columns: what it is called; numbers in per cent."""
     table = np.array([[100 * np.mean(found[:, row] == p) for p in SIX] for row in range(len(ROWS))])
-    ax.imshow(table, cmap="Blues", vmin=0, vmax=150, aspect="auto")
-    for (row, column), value in np.ndenumerate(table):
-        if value:
-            ax.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=9)
-    ax.set_xticks(range(len(SIX)), [p.label for p in SIX], rotation=25, ha="right", fontsize=9)
-    ax.set_yticks(range(len(ROWS)), ROWS, fontsize=9)
+    texts = np.where(table == 0, "", np.vectorize("{:.0f}".format)(table))
+    plots.heat_map(ax, table, ROWS, [p.label for p in SIX], 100, texts)
     ax.set_title(f"called, in % of {len(found)}; {shape}", loc="left")
-    ax.grid(False)
 
 
 claim = rmt.Claim(

@@ -76,6 +76,23 @@ def test_single_draws_are_dots_that_differ_from_class_to_class(ax):
     assert first.get_marker() != second.get_marker()
 
 
+def test_a_heat_map_writes_each_number_on_its_place_and_is_darker_the_farther_from_zero(ax):
+    plots.heat_map(ax, [[1.2, np.nan, -60.0], [30.0, 60.0, 900.0]], ["a", "b"], ["x", "y", "z"], 60)
+    written = {text.get_position(): text.get_text() for text in ax.texts}
+    assert written == {(0, 0): "1", (2, 0): "-60", (0, 1): "30", (1, 1): "60", (2, 1): "900"}
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["a", "b"]
+    (image,) = ax.images
+    colours = image.to_rgba(image.get_array())
+    assert np.array_equal(colours[0, 2], colours[1, 1])
+    assert np.array_equal(colours[1, 2], colours[1, 1])
+    assert colours[0, 0].sum() > colours[1, 0].sum() > colours[1, 1].sum()
+    own = plots.figure()[1][0, 0]
+    plots.heat_map(own, [[1.0, 2.0]], ["a"], ["x", "y"], 2, [["", "two"]])
+    assert [text.get_text() for text in own.texts] == ["two"]
+    with pytest.raises(ValueError, match=r"shape \(1, 2\), as it has names, got \(2, 2\)"):
+        plots.heat_map(ax, np.ones((2, 2)), ["a"], ["x", "y"], 1)
+
+
 def test_series_differ_in_colour_and_marker_and_theory_in_both_from_the_published_line(ax):
     for i in range(10):
         plots.points(ax, [0, 1], [i, i])

@@ -35,6 +35,7 @@ from rmt.plots.search import scan_alpha as scan_alpha
 from rmt.plots.search import scan_distance as scan_distance
 from rmt.plots.series import band as band
 from rmt.plots.series import curve as curve
+from rmt.plots.series import heat_map as heat_map
 from rmt.plots.series import points as points
 from rmt.plots.series import published as published
 from rmt.plots.series import scatter as scatter

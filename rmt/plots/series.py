@@ -1,4 +1,6 @@
-"""One thing on given axes: points with error bars, a theory curve, a published line, the band of a criterion."""
+"""One thing on given axes: points with error bars, a theory curve, a published line, the band of a criterion, a table."""
+
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -74,6 +76,46 @@ def published(ax: Axes, x: ArrayLike, y: ArrayLike, label: str | None = "publish
 def band(ax: Axes, low: float, high: float, label: str | None = "criterion") -> Axes:
     """Shade low <= y <= high: the values that the criterion, fixed before the run, calls support."""
     ax.axhspan(low, high, color=INK, alpha=0.08, linewidth=0, label=label, zorder=0)
+    return ax
+
+
+@styled
+def heat_map(
+    ax: Axes,
+    table: ArrayLike,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    top: float,
+    texts: ArrayLike | None = None,
+) -> Axes:
+    """A table of numbers, a darker blue the farther from 0, each number written on its place; NaN and "" stay blank.
+
+    Args:
+        ax: where to draw.
+        table: shape (n_rows, n_columns).
+        rows: names of the rows, from above.
+        columns: names of the columns.
+        top: the size from which on it gets no darker.
+        texts: what is written, of the same shape; by default the numbers, rounded to whole ones.
+
+    Raises:
+        ValueError: the table has not as many rows and columns as there are names.
+    """
+    table = np.asarray(table, float)
+    if table.shape != (len(rows), len(columns)):
+        raise ValueError(
+            f"heat_map needs a table of shape {(len(rows), len(columns))}, as it has names, got {table.shape}"
+        )
+    if texts is None:
+        texts = np.array([["" if np.isnan(value) else f"{value:.0f}" for value in row] for row in table])
+    # dark ink reads on two thirds of the map
+    ax.imshow(np.minimum(np.abs(table), top), cmap="Blues", vmin=0, vmax=1.5 * top, aspect="auto")
+    for (row, column), text in np.ndenumerate(np.asarray(texts)):
+        if text:
+            ax.text(column, row, text, ha="center", va="center", fontsize=9)
+    ax.set_xticks(range(len(columns)), columns, rotation=25, ha="right", fontsize=9)
+    ax.set_yticks(range(len(rows)), rows, fontsize=9)
+    ax.grid(False)
     return ax
 
 
