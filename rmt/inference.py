@@ -501,6 +501,48 @@ def rank_correlation(
     )
 
 
+def worst_rms_ratio(
+    errors: ArrayLike, others: ArrayLike, level: float = 0.95, comparisons: int = 1, fewest: int = 10, seed: int = 0
+) -> Estimate:
+    """max_i rms(errors_i) / max_i rms(others_i), for two estimators whose errors in the same trials of each case i are known.
+
+    With the interval of `bootstrap_interval` over the numbers of the trials, which all cases share.
+
+    Args:
+        errors: shape (case, trial). NaN is no answer, and that trial is left out for both.
+        others: of the same shape, of the estimator to compare with.
+        level: joint confidence of the family.
+        comparisons: number of intervals in the family.
+        fewest: cases with fewer trials in which both answer are left out.
+        seed: seed of the resampling.
+
+    Returns:
+        Estimate; n is the number of trials. Errors that are all the same make an unbounded interval; so does no case, with
+        NaN.
+
+    Raises:
+        ValueError: shapes do not match, or `level` or `comparisons` is out of range.
+
+    Accuracy: coverage is simulated in `tests/test_inference.py`.
+    """
+    a, b = np.asarray(errors, float), np.asarray(others, float)
+    if a.ndim != 2 or a.shape != b.shape:
+        raise ValueError(f"worst_rms_ratio needs two tables of one shape (case, trial), got {a.shape} and {b.shape}")
+    there = ~np.isnan(a) & ~np.isnan(b)
+    there &= there.sum(axis=1, keepdims=True) >= fewest
+    if not there.any():
+        return Estimate(math.nan, -math.inf, math.inf, 0)
+    squares = [np.where(there, table, 0) ** 2 for table in (a, b)]
+
+    def ratio(draws: np.ndarray) -> float:
+        times = np.bincount(draws.astype(int), minlength=a.shape[1])
+        n = np.maximum(there @ times, 1)
+        first, second = (np.max(table @ times / n) for table in squares)
+        return float(np.sqrt(first / second))
+
+    return bootstrap_interval(ratio, np.arange(a.shape[1]), level=level, comparisons=comparisons, seed=seed)
+
+
 def stack(estimates: Sequence[Estimate]) -> Estimate:
     """Many estimates as one of arrays."""
     return Estimate(*(np.array([getattr(e, name) for e in estimates]) for name in ("value", "low", "high", "n")))

@@ -25,6 +25,7 @@ from rmt.inference import (
     spread,
     stack,
     worst,
+    worst_rms_ratio,
 )
 
 
@@ -360,3 +361,24 @@ def test_a_rank_correlation_is_scipys_and_its_interval_that_of_the_bootstrap(met
     assert found.n == 59
     assert -1 < found.low < found.value < found.high < 1
     assert rank_correlation(x, np.exp(y), method=method) == found
+
+
+def test_the_ratio_of_worst_errors_covers():
+    rng = np.random.default_rng(18)
+    scale = np.array([[0.5], [2.0], [0.3]]), np.array([[1.6], [0.2], [0.1]])
+    found = []
+    for _ in range(200):
+        common = rng.normal(size=(3, 80))
+        first, second = (c * (common + rng.normal(size=(3, 80))) for c in scale)
+        first[:, :5] = np.nan
+        found.append(worst_rms_ratio(first, second, level=0.8, comparisons=2))
+    low, high = binomial_band(0.9, 200)
+    assert low <= coverage(*stack(found).interval, 2.0 / 1.6) <= high
+    assert found[0].n == 80
+    both = np.where(np.isnan(first), np.nan, second)
+    assert found[-1].value == pytest.approx(
+        np.sqrt(np.nanmean(first**2, axis=1).max() / np.nanmean(both**2, axis=1).max()), rel=1e-12
+    )
+    assert worst_rms_ratio(first, second, fewest=76).interval == (-math.inf, math.inf)
+    with pytest.raises(ValueError, match=r"got \(3, 80\) and \(3, 2\)"):
+        worst_rms_ratio(first, second[:, :2])
