@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.interpolate import make_smoothing_spline
 
-from rmt.calibration.table import FIT_LEVEL, LEVELS, Family, MuTable
+from rmt.calibration.table import FIT_LEVEL, LEVELS, Moments, MuTable
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -62,5 +62,5 @@ def calibrated(log_mu: Float[np.ndarray, " J"], x: Float[np.ndarray, "J n K"]) -
     return family.mean, family.cov, np.stack(smooth, axis=-1), beyond
 
 
-def _moments(log_mu: Float[np.ndarray, " J"], x: Float[np.ndarray, "J n K"]) -> Family:
-    return Family(log_mu, x.mean(axis=1), np.stack([np.cov(each, rowvar=False) for each in x]))
+def _moments(log_mu: Float[np.ndarray, " J"], x: Float[np.ndarray, "J n K"]) -> Moments:
+    return Moments(log_mu, x.mean(axis=1), np.stack([np.cov(each, rowvar=False) for each in x]))

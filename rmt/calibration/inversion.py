@@ -65,8 +65,7 @@ def invert(
         family = table.family(name, N, M)
         like = family.likelihoods(summaries)
         median, high, low = (family.mu_at(like.statistic, p) for p in (0.5, tail, 1 - tail))
-        nearest = np.interp(like.statistic, family.quantiles[:, 4], family.misfit)
-        found[name] = median, low, high, like.misfit <= nearest, like.log_evidence
+        found[name] = median, low, high, family.fits(like), like.log_evidence
     return [
         _together({name: [of[i] for of in values] for name, values in found.items()}) for i in range(len(summaries))
     ]

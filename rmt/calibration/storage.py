@@ -17,7 +17,7 @@ from rmt.errors import InputError
 def save_arrays(path: Path, kind: str, arrays: Mapping[str, np.ndarray]) -> None:
     """Write the arrays of a table, whole or not at all."""
     with written_whole(path) as part, part.open("wb") as file:
-        np.savez_compressed(file, kind=np.asarray(kind), **{name: np.asarray(of) for name, of in arrays.items()})
+        np.savez_compressed(file, **{"kind": np.asarray(kind), **arrays})  # pyright: ignore[reportArgumentType]
 
 
 def load_arrays(file: "Path | BinaryIO", kind: str) -> dict[str, np.ndarray]:

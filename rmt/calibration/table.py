@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy.interpolate import CubicSpline
 
 from rmt.calibration.storage import damaged, load_arrays, save_arrays, shipped_arrays
@@ -44,22 +44,18 @@ class Likelihoods(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Family:
-    """One family of entries at one shape: a likelihood of mu, and the law of its statistic at each mu.
+class Moments:
+    """Of the summaries of matrices of one shape, whose entries are of one family: a likelihood of mu.
 
     Attributes:
-        log_mu: ln mu of the grid, J values.
-        mean: mean summary at each mu.
+        log_mu: ln mu of a grid, J values.
+        mean: mean summary at each.
         cov: its covariance.
-        quantiles: of the statistic at each mu, at the levels `LEVELS`, rising with mu; None while they are being made.
-        misfit: the misfit that 1 % of matrices exceed, at each mu.
     """
 
     log_mu: Float[np.ndarray, " J"]
     mean: Float[np.ndarray, "J K"]
     cov: Float[np.ndarray, "J K K"]
-    quantiles: Float[np.ndarray, "J P"] | None = None
-    misfit: Float[np.ndarray, " J"] | None = None
 
     @cached_property
     def _fine(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -70,20 +66,40 @@ class Family:
     def likelihoods(self, summaries: Float[np.ndarray, "*batch K"]) -> Likelihoods:
         """The likelihood of each summary."""
         fine, mean, precision, log_det = self._fine
-        off = summaries[..., None, :] - mean
-        squares = np.einsum("...jk,jkl,...jl->...j", off, precision, off, optimize=True)
+        # (x - m)' P (x - m), written out: all of it by matrix products
+        K = mean.shape[1]
+        pairs = (summaries[..., :, None] * summaries[..., None, :]).reshape(*summaries.shape[:-1], K * K)
+        weighted = np.einsum("jkl,jl->jk", precision, mean)
+        squares = pairs @ precision.reshape(-1, K * K).T - 2 * summaries @ weighted.T + np.sum(weighted * mean, axis=1)
         log = -(squares + log_det) / 2
         top = log.max(axis=-1, keepdims=True)
         p = np.exp(log - top)
         return Likelihoods((p @ fine) / p.sum(axis=-1), squares.min(axis=-1), np.log(p.mean(axis=-1)) + top[..., 0])
 
+
+@dataclass(frozen=True)
+class Family(Moments):
+    """And how what is read off that likelihood is distributed.
+
+    Attributes:
+        quantiles: of the statistic at each mu, at the levels `LEVELS`, rising with mu.
+        misfit: the misfit that 1 % of matrices exceed, at each mu.
+    """
+
+    quantiles: Float[np.ndarray, "J P"]
+    misfit: Float[np.ndarray, " J"]
+
     def mu_at(self, statistic: Float[np.ndarray, "*batch"], level: float) -> Float[np.ndarray, "*batch"]:
         """The mu at which the statistic would be the quantile of that level: 0 or inf beyond the grid."""
-        assert self.quantiles is not None
         log_mu = np.linspace(self.log_mu[0], self.log_mu[-1], 10 * FINE)
         quantile = np.maximum.accumulate(CubicSpline(self.log_mu, self.quantiles[:, LEVELS.index(level)])(log_mu))
         mu = np.exp(np.interp(statistic, quantile, log_mu))
         return np.where(statistic < quantile[0], 0.0, np.where(statistic > quantile[-1], np.inf, mu))
+
+    def fits(self, found: Likelihoods) -> Bool[np.ndarray, "*batch"]:
+        """Whether so large a misfit is common, at the 1 % level, where the statistic is the median."""
+        median = np.maximum.accumulate(self.quantiles[:, LEVELS.index(0.5)])
+        return found.misfit <= np.interp(found.statistic, median, self.misfit)
 
 
 @dataclass(frozen=True)

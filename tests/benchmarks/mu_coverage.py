@@ -17,7 +17,7 @@ import numpy as np
 
 from rmt.calibration.inversion import invert
 from rmt.calibration.simulate import simulate
-from rmt.calibration.table import MuTable, load, shipped
+from rmt.calibration.table import MuTable, shipped
 
 MU = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 5.0)
 ASPECTS = (1, 2, 4)
