@@ -45,10 +45,39 @@ class MuEstimate:
 def estimate_mu(
     s: Spectrum, entries: str | Sequence[str] | None = None, table: "MuTable | str | Path | None" = None
 ) -> MuEstimate:
-    """mu of the entries of an i.i.d. matrix, P(|w| > t) ~ t^-mu, with an interval, from its eigenvalues.
+    """mu of the entries of a matrix, P(|w| > t) ~ t^-mu, with an interval, from its eigenvalues alone.
 
-    ...
+    For independent entries that are alike, of one of the families of the table. All of these have zero mean, and that is
+    stated, not tested: the mean of one-sided entries is a spike of its own (`spikes.mean_spike_rank`); centre W first. The
+    eigenvalues come down to ten scale-free numbers (`rmt.calibration.summary`), which of simulated matrices have a known mean
+    and covariance at each mu. That makes a likelihood; its posterior mean of ln mu is the statistic, and the interval holds
+    every mu at which a statistic like the one seen is not among the 2.5 % of either side, by simulation again. So the
+    interval covers what it says whether or not the likelihood is right.
+
+    Families that the spectrum does not fit are left out; of the others the interval is the union. One spectrum seldom tells
+    them apart, and they disagree on mu: at N = 200 by 5 to 10 % at mu = 1.25 and by a factor from mu = 2.5 on. Who knows the
+    family says so, and gets a narrower interval.
+
+    Args:
+        s: all eigenvalues of one N x M matrix.
+        entries: names of the families that may be meant (`rmt.calibration.FAMILIES`), or one name; all by default.
+        table: a `MuTable` or the path of one, instead of the shipped one.
+
+    Returns:
+        `MuEstimate`. Where the spectrum cannot tell mu from lighter tails the interval is (low, inf); where no family fits,
+        (0, inf), with mu = NaN: the entries are not independent, or of another law.
+
+    Raises:
+        ValueError: s is a batch, or has not all eigenvalues.
+        InputError: the shape is outside of the table, or a family is not in it; the table cannot be read.
+
+    Source: the likelihood is S. N. Wood's, Nature 466 (2010) 1102; the interval is Neyman's.
+    Accuracy: `tests/benchmarks/mu_coverage.json`, from fresh matrices: coverage, bias and width by family, shape and mu.
     """
+    if s.eigenvalues.ndim != 1 or not s.complete:
+        raise ValueError(
+            f"estimate_mu(s) needs all eigenvalues of one matrix, got shape {s.eigenvalues.shape} of M = {s.M}"
+        )
     table = shipped() if table is None else table if isinstance(table, MuTable) else load(Path(table))
     names = table.entries if entries is None else (entries,) if isinstance(entries, str) else tuple(entries)
     found = invert(table, s.N, s.M, np.asarray(summary(s))[None], names)
@@ -79,8 +108,10 @@ def _together(found: Mapping[str, Sequence[float]]) -> MuEstimate:
     refused = tuple(name for name in found if name not in fits)
     if not fits:
         return MuEstimate(math.nan, (0.0, math.inf), (), refused)
-    evidence = np.array([of[4] for of in fits.values()])
-    weight = np.exp(evidence - evidence.max())
-    mu = math.exp(np.average(np.log([of.mu for of in by_entries.values()]), weights=weight))
+    # The mean by evidence, of those that have a number to give
+    weight = np.exp(np.array([of[4] for of in fits.values()]) - max(of[4] for of in fits.values()))
+    median = np.array([of.mu for of in by_entries.values()])
+    there = (median > 0) & (median < math.inf)
+    mu = np.exp(np.average(np.log(median[there]), weights=weight[there])) if there.any() else median[np.argmax(weight)]
     low, high = (pick(of.interval[i] for of in by_entries.values()) for i, pick in enumerate((min, max)))
-    return MuEstimate(mu, (low, high), tuple(fits), refused, by_entries)
+    return MuEstimate(float(mu), (low, high), tuple(fits), refused, by_entries)
