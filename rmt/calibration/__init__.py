@@ -9,6 +9,6 @@ from rmt.calibration.noise import ks_threshold as ks_threshold
 from rmt.calibration.noise import noise_p_value as noise_p_value
 from rmt.calibration.noise import noise_quantile as noise_quantile
 from rmt.calibration.noise import noise_threshold as noise_threshold
-from rmt.calibration.spikes import spike_threshold as spike_threshold
 from rmt.calibration.simulate import FAMILIES as FAMILIES
+from rmt.calibration.spikes import spike_threshold as spike_threshold
 from rmt.calibration.table import MuTable as MuTable

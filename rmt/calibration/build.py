@@ -1,11 +1,10 @@
 """From simulated summaries to a `MuTable`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
-from scipy.interpolate import make_smoothing_spline
 
 from rmt.calibration.table import FIT_LEVEL, LEVELS, Moments, MuTable
 
@@ -49,17 +48,26 @@ def build(data: "Mapping[tuple[int, int], xr.Dataset]", seed: int) -> MuTable:
 def calibrated(log_mu: Float[np.ndarray, " J"], x: Float[np.ndarray, "J n K"]) -> tuple[np.ndarray, ...]:
     """Mean, covariance, quantiles of the statistic and of the misfit, from n summaries at each mu.
 
-    The statistic of either half of the matrices comes from the likelihood that the other half gives; its quantiles are
-    smooth in mu, as they must be, by a spline of least generalised cross-validation error.
+    The statistic of either half of the matrices comes from the likelihood that the other half gives.
     """
     halves = np.array_split(x, 2, axis=1)
     found = [_moments(log_mu, other).likelihoods(half) for half, other in zip(halves, halves[::-1], strict=True)]
     statistic = np.concatenate([each.statistic for each in found], axis=1)
     misfit = np.concatenate([each.misfit for each in found], axis=1)
     family = _moments(log_mu, x)
-    smooth = [make_smoothing_spline(log_mu, np.quantile(statistic, level, axis=1))(log_mu) for level in LEVELS]
-    beyond = make_smoothing_spline(log_mu, np.quantile(misfit, FIT_LEVEL, axis=1))(log_mu)
-    return family.mean, family.cov, np.stack(smooth, axis=-1), beyond
+    return family.mean, family.cov, pooled_quantiles(statistic, LEVELS), pooled_quantiles(misfit, [FIT_LEVEL])[:, 0]
+
+
+def pooled_quantiles(values: Float[np.ndarray, "J n"], levels: Sequence[float]) -> Float[np.ndarray, "J P"]:
+    """Quantiles at each mu, whose shape is that of the values at this mu and its neighbours, each less its median over its IQR.
+
+    Location and scale are those of this mu alone: it is the far quantiles that n values do not determine.
+    """
+    low, centre, high = np.quantile(values, [0.25, 0.5, 0.75], axis=1)
+    scale = np.where(high > low, high - low, 1.0)
+    z = (values - centre[:, None]) / scale[:, None]
+    shape = [np.quantile(z[max(j - 1, 0) : j + 2], levels) for j in range(len(z))]
+    return centre[:, None] + scale[:, None] * np.array(shape)
 
 
 def _moments(log_mu: Float[np.ndarray, " J"], x: Float[np.ndarray, "J n K"]) -> Moments:

@@ -3,6 +3,7 @@
 import zipfile
 import zlib
 from collections.abc import Mapping
+from contextlib import nullcontext
 from importlib.resources import files
 from pathlib import Path
 from typing import BinaryIO
@@ -32,7 +33,9 @@ def load_arrays(file: "Path | BinaryIO", kind: str) -> dict[str, np.ndarray]:
     where = str(getattr(file, "name", file))
     again = "; `rmt calibrate` makes one"
     try:
-        with np.load(file, allow_pickle=False) as stored:
+        # Opened here, since NumPy leaves open what it cannot read
+        opened = file.open("rb") if isinstance(file, Path) else nullcontext(file)
+        with opened as source, np.load(source, allow_pickle=False) as stored:
             found = str(stored["kind"]) if "kind" in stored else "an .npz of something else"
             if found == kind:
                 return {name: stored[name] for name in stored if name != "kind"}
