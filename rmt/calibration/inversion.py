@@ -72,7 +72,9 @@ def estimate_mu(
         InputError: the shape is outside of the table, or a family is not in it; the table cannot be read.
 
     Source: the likelihood is S. N. Wood's, Nature 466 (2010) 1102; the interval is Neyman's.
-    Accuracy: `tests/benchmarks/mu_coverage.json`, from fresh matrices: coverage, bias and width by family, shape and mu.
+    Accuracy: the shipped table is a first one, N = 100 to 200 and Q = 1 to 4. Of fresh matrices of four shapes between its own and
+        eight mu from 0.5 to 5, the intervals hold mu in 88.5 to 100 % of 400, by cell, and in 95.8 % on average if the family is
+        stated (97.9 % if not, being a union): `tests/benchmarks/mu_coverage.json`, with bias and width.
     """
     if s.eigenvalues.ndim != 1 or not s.complete:
         raise ValueError(
