@@ -7,7 +7,7 @@ does, at a rate of false positives that is known.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import ArrayLike, Float, Int
 from scipy.special import ndtr, ndtri
 
-from rmt.calibration.storage import damaged, load_arrays, save_arrays, shipped_arrays
+from rmt.calibration.storage import check_shapes, damaged, load_arrays, save_table, shipped_arrays
 from rmt.errors import InputError
 from rmt.laws import MarchenkoPastur
 
@@ -228,9 +228,7 @@ def ks_threshold(n_tail: int, level: float = 0.05, table: "NoiseTable | None" = 
 
 def save(table: NoiseTable, path: Path) -> None:
     """Write a table, its quantiles in single precision, far finer than their standard errors."""
-    values = {each.name: np.asarray(getattr(table, each.name)) for each in fields(NoiseTable)}
-    small = {name: of.astype(np.float32) if of.dtype.kind == "f" else of for name, of in values.items()}
-    save_arrays(path, KIND, small)
+    save_table(path, KIND, table)
 
 
 def load(path: Path) -> NoiseTable:
@@ -239,18 +237,16 @@ def load(path: Path) -> NoiseTable:
     Raises:
         InputError: it is no such table, or of another version, or damaged.
     """
-    return _checked(load_arrays(path, KIND), path)
+    return _checked(load_arrays(path, KIND, NoiseTable), path)
 
 
 @cache
 def shipped() -> NoiseTable:
     """The table inside the package."""
-    return _checked(shipped_arrays("noise.npz", KIND), "noise.npz")
+    return _checked(shipped_arrays("noise.npz", KIND, NoiseTable), "noise.npz")
 
 
 def _checked(values: Mapping[str, np.ndarray], where: object) -> NoiseTable:
-    if missing := [each.name for each in fields(NoiseTable) if each.name not in values]:
-        raise damaged(where, f"it has no {', '.join(missing)}")
     numbers = {name: np.asarray(values[name], float) for name in ("quantiles", "independent")}
     whole = {name: values[name] for name in ("N", "M", "n_trials", "n_independent", "seed")}
     for name, of in whole.items():
@@ -262,9 +258,7 @@ def _checked(values: Mapping[str, np.ndarray], where: object) -> NoiseTable:
         "quantiles": (len(WHAT), *whole["N"].shape, len(LEVELS)),
         "independent": (*whole["n_independent"].shape, len(LEVELS)),
     }
-    for name, shape in shapes.items():
-        if values[name].shape != shape or not np.all(np.isfinite(values[name])):
-            raise damaged(where, f"{name} of shape {values[name].shape} is not {shape} finite numbers")
+    check_shapes(values, shapes, where)
     if not all(np.all(np.diff(of) >= 0) and np.all(of > 0) for of in numbers.values()) or np.any(
         whole["N"] < whole["M"]
     ):

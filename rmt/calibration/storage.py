@@ -4,15 +4,26 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from contextlib import nullcontext
+from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 from rmt import console
 from rmt.console import written_whole
 from rmt.errors import InputError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+
+def save_table(path: Path, kind: str, table: "DataclassInstance") -> None:
+    """Write the fields of a table, what is simulated in single precision: its arrays of more than one axis of floats."""
+    values = {each.name: np.asarray(getattr(table, each.name)) for each in fields(table)}
+    simulated = {name for name, of in values.items() if of.dtype.kind == "f" and of.ndim > 1}
+    save_arrays(path, kind, {name: of.astype(np.float32) if name in simulated else of for name, of in values.items()})
 
 
 def save_arrays(path: Path, kind: str, arrays: Mapping[str, np.ndarray]) -> None:
@@ -21,26 +32,25 @@ def save_arrays(path: Path, kind: str, arrays: Mapping[str, np.ndarray]) -> None
         np.savez_compressed(file, **{"kind": np.asarray(kind), **arrays})  # pyright: ignore[reportArgumentType]
 
 
-def load_arrays(file: "Path | BinaryIO", kind: str) -> dict[str, np.ndarray]:
-    """The arrays of a table of that kind.
+def load_arrays(file: "Path | BinaryIO", kind: str, table: "type[DataclassInstance]") -> dict[str, np.ndarray]:
+    """The fields of a table of that kind.
 
     Args:
         kind: what `save_arrays` wrote: the name of the table and its version.
+        table: the class of it.
 
     Raises:
         InputError: the file is missing, is no table, is another one, or is damaged.
     """
     where = str(getattr(file, "name", file))
-    again = "; `rmt calibrate` makes one"
     try:
         # Opened here, since NumPy leaves open what it cannot read
         opened = file.open("rb") if isinstance(file, Path) else nullcontext(file)
         with opened as source, np.load(source, allow_pickle=False) as stored:
             found = str(stored["kind"]) if "kind" in stored else "an .npz of something else"
-            if found == kind:
-                return {name: stored[name] for name in stored if name != "kind"}
+            arrays = {name: stored[name] for name in stored if name != "kind"} if found == kind else {}
     except FileNotFoundError:
-        raise InputError(f"{where}: no such file{again}") from None
+        raise InputError(f"{where}: no such file") from None
     except (
         OSError,
         ValueError,
@@ -51,16 +61,27 @@ def load_arrays(file: "Path | BinaryIO", kind: str) -> dict[str, np.ndarray]:
         zipfile.BadZipFile,
         zlib.error,
     ) as error:
-        raise InputError(f"{where}: not {kind}, or damaged ({console.one_line(error)}){again}") from None
-    raise InputError(f"{where}: not {kind} but {found}{again}")
+        raise InputError(f"{where}: not {kind}, or damaged ({console.one_line(error)})") from None
+    if found != kind:
+        raise InputError(f"{where}: not {kind} but {found}")
+    if missing := [each.name for each in fields(table) if each.name not in arrays]:
+        raise damaged(where, f"it has no {', '.join(missing)}")
+    return arrays
 
 
-def shipped_arrays(name: str, kind: str) -> dict[str, np.ndarray]:
+def shipped_arrays(name: str, kind: str, table: "type[DataclassInstance]") -> dict[str, np.ndarray]:
     """Those of a table inside the package."""
     with files("rmt.calibration").joinpath(name).open("rb") as file:
-        return load_arrays(file, kind)  # pyright: ignore[reportArgumentType]
+        return load_arrays(file, kind, table)  # pyright: ignore[reportArgumentType]
+
+
+def check_shapes(arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]], where: object) -> None:
+    """Raise InputError unless each of these arrays has its shape and is finite."""
+    for name, shape in shapes.items():
+        if arrays[name].shape != shape or not np.all(np.isfinite(arrays[name])):
+            raise damaged(where, f"{name} of shape {arrays[name].shape} is not {shape} finite numbers")
 
 
 def damaged(where: object, what: str) -> InputError:
     """The error for a table whose arrays do not fit together."""
-    return InputError(f"{where}: damaged: {what}; `rmt calibrate` makes a new one")
+    return InputError(f"{where}: damaged: {what}")

@@ -8,7 +8,7 @@ read off it is right however good the likelihood is.
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.interpolate import CubicSpline
 
-from rmt.calibration.storage import damaged, load_arrays, save_arrays, shipped_arrays
+from rmt.calibration.storage import check_shapes, damaged, load_arrays, save_table, shipped_arrays
 from rmt.calibration.summary import N_FEATURES
 from rmt.errors import InputError
 
@@ -150,7 +150,7 @@ class MuTable:
             raise InputError(
                 f"the table of mu reaches N = {self.N[0]:g} to {self.N[-1]:g} and Q = N/M = {math.exp(Q_low):.2g} to "
                 f"{math.exp(Q_high):.2g}; got {N} x {M}. Take a block of the matrix, whose entries have the same law, or "
-                "extend the table with `rmt calibrate`"
+                "make a table with rmt.calibration.simulate and build"
             )
 
     @cached_property
@@ -177,8 +177,7 @@ def _linear(at: np.ndarray, values: np.ndarray, x: "float | np.ndarray") -> np.n
 
 def save(table: MuTable, path: Path) -> None:
     """Write a table, its moments in single precision, far finer than their standard errors."""
-    values = {each.name: np.asarray(getattr(table, each.name)) for each in fields(MuTable)}
-    save_arrays(path, KIND, {name: of.astype(np.float32) if name in _SINGLE else of for name, of in values.items()})
+    save_table(path, KIND, table)
 
 
 def load(path: Path) -> MuTable:
@@ -187,22 +186,18 @@ def load(path: Path) -> MuTable:
     Raises:
         InputError: it is no such table, or of another version, or damaged.
     """
-    return _checked(load_arrays(path, KIND), path)
+    return _checked(load_arrays(path, KIND, MuTable), path)
 
 
 @cache
 def shipped() -> MuTable:
     """The table inside the package."""
-    return _checked(shipped_arrays("mu.npz", KIND), "mu.npz")
-
-
-_SINGLE = ("mean", "cov", "quantiles", "misfit")
+    return _checked(shipped_arrays("mu.npz", KIND, MuTable), "mu.npz")
 
 
 def _checked(values: Mapping[str, np.ndarray], where: object) -> MuTable:
-    if missing := [each.name for each in fields(MuTable) if each.name not in values]:
-        raise damaged(where, f"it has no {', '.join(missing)}")
-    numbers = {name: np.asarray(values[name], float) for name in ("N", "M", "mu", *_SINGLE)}
+    names = ("N", "M", "mu", "mean", "cov", "quantiles", "misfit")
+    numbers = {name: np.asarray(values[name], float) for name in names}
     entries, n_trials, seed = tuple(map(str, values["entries"])), int(values["n_trials"]), int(values["seed"])
     table = MuTable(entries=entries, n_trials=n_trials, seed=seed, **numbers)
     grid = (len(entries), *table.M.shape, len(table.mu))
@@ -213,9 +208,7 @@ def _checked(values: Mapping[str, np.ndarray], where: object) -> MuTable:
         "quantiles": (*grid, len(LEVELS)),
         "misfit": grid,
     }
-    for name, shape in shapes.items():
-        if numbers[name].shape != shape or not np.all(np.isfinite(numbers[name])):
-            raise damaged(where, f"{name} of shape {numbers[name].shape} is not {shape} finite numbers")
+    check_shapes(numbers, shapes, where)
     if not all(np.all(np.diff(axis) > 0) for axis in (table.N, table.mu, -table.M)):
         raise damaged(where, "its axes are not in order")
     return table
