@@ -50,16 +50,11 @@ def measure(key, *, case, M):
     }
 
 
-def mean_of(name):
-    return lambda part, mu, n: inference.mean_interval(part[name].values[-1], comparisons=n)
+def mean_of(name, then=lambda x, part, mu: x):
+    def estimate(part, mu, n):
+        return inference.mean_interval(part[name].values[-1], comparisons=n).map(lambda x: then(x, part, mu))
 
-
-def root_M_ks(part, mu, n):
-    return mean_of("ks")(part, mu, n).map(lambda d: np.sqrt(float(part.M[-1])) * d)
-
-
-def alpha_off(part, mu, n):
-    return mean_of("alpha")(part, mu, n).map(lambda alpha: alpha / (mu / 2 + 1) - 1)
+    return estimate
 
 
 def share_with(test):
@@ -90,6 +85,8 @@ def far_exponent(part, mu, n):
 
 
 LAW, OFF, D = (0.0, 0.15), (-0.1, 0.1), "the KS distance to {} is {{x:.3f}}"
+root_M_ks = mean_of("ks", lambda d, part, mu: np.sqrt(float(part.M[-1])) * d)
+alpha_off = mean_of("alpha", lambda alpha, part, mu: alpha / (mu / 2 + 1) - 1)
 any_outside, both = share_with(lambda k: k > 0), share_with(lambda k: k == len(STRENGTHS))
 tw_distance = distance_to(lambda mu: rmt.TracyWidom().cdf, "z")
 gaussian, frechet = (distance_to(cdf, "top") for cdf in (lambda mu: stats.norm.cdf, lambda mu: Frechet(mu / 2).cdf))
@@ -145,10 +142,6 @@ def figure(ds):
     return fig
 
 
-def _size(M, n_trials, cases=tuple(CASES)):
-    return rmt.Size({"case": cases, "M": M}, n_trials)
-
-
 claim = rmt.Claim(
     name="class-table",
     title="The table of universality classes, cell by cell",
@@ -163,9 +156,9 @@ claim = rmt.Claim(
     "lambda_plus at least 0.25 times the eigenvalues from 0.75 to 0.95. Very heavy: mean alpha, and Hill's alpha - 1 of the ten "
     "largest, within 10 %.",
     sizes={
-        "smoke": _size((30, 60), 20, tuple(case for case in CASES if "Lomax" not in case)),
-        "default": _size((50, 150), 300),
-        "paper": _size((50, 150, 500), 1000),
+        "smoke": rmt.Size({"case": tuple(case for case in CASES if "Lomax" not in case), "M": (30, 60)}, 20),
+        "default": rmt.Size({"case": tuple(CASES), "M": (50, 150)}, 300),
+        "paper": rmt.Size({"case": tuple(CASES), "M": (50, 150, 500)}, 1000),
     },
     measure=measure,
     check=check,
