@@ -15,9 +15,10 @@ import typer
 from realnets import zoo
 from realnets.analysis import Analysis, Row, analyze
 from realnets.layers import MIN_M, Layers
-from realnets.nulls import MIN_NULLS, Comparison, compare, n_replicates
+from realnets.nulls import Comparison, compare
 from realnets.sources import read_layers
 from realnets.tables import describe_skipped, print_analysis, print_comparison, print_zoo, report_table
+from rmt.calibration.nulls import MIN_NULLS, n_replicates
 from rmt.console import boundary, keep_compiled_programs, written_whole
 from rmt.errors import InputError
 from rmt.sweeps.progress import Progress

@@ -14,8 +14,9 @@ from rich.text import Text
 
 from realnets.analysis import Analysis, Row
 from realnets.layers import Skipped
-from realnets.nulls import LEVEL, VERDICTS, Comparison
+from realnets.nulls import LEVEL, Comparison
 from realnets.zoo import ZOO, Network
+from rmt.calibration.nulls import VERDICTS
 
 _WIDE = 120
 _NARROW = 76

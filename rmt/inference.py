@@ -543,6 +543,22 @@ def worst_rms_ratio(
     return bootstrap_interval(ratio, np.arange(a.shape[1]), level=level, comparisons=comparisons, seed=seed)
 
 
+def holm(p: ArrayLike) -> np.ndarray:
+    """p-values adjusted for their number: those at most 0.05 hold one wrong rejection or more in at most 5 % of such families.
+
+    The i-th smallest of m becomes max over j <= i of (m - j + 1) p_(j), at most 1, whatever the dependence between them. NaN
+    stays NaN and is not counted.
+
+    Source: S. Holm, Scand. J. Statist. 6 (1979) 65.
+    """
+    p = np.asarray(p, float)
+    there = np.flatnonzero(np.isfinite(p))
+    order = there[np.argsort(p.flat[there], kind="stable")]
+    adjusted = np.full(p.shape, np.nan)
+    adjusted.flat[order] = np.minimum(np.maximum.accumulate(np.arange(len(order), 0, -1) * p.flat[order]), 1)
+    return adjusted
+
+
 def stack(estimates: Sequence[Estimate]) -> Estimate:
     """Many estimates as one of arrays."""
     return Estimate(*(np.array([getattr(e, name) for e in estimates]) for name in ("value", "low", "high", "n")))

@@ -12,6 +12,7 @@ from rmt.inference import (
     exponent_interval,
     fit_line,
     fit_power,
+    holm,
     ks_test,
     left_out,
     mann_whitney_interval,
@@ -382,3 +383,10 @@ def test_the_ratio_of_worst_errors_covers():
     assert worst_rms_ratio(first, second, fewest=76).interval == (-math.inf, math.inf)
     with pytest.raises(ValueError, match=r"got \(3, 80\) and \(3, 2\)"):
         worst_rms_ratio(first, second[:, :2])
+
+
+def test_holm_by_hand():
+    """Holm's own rule: 4 x 0.01, then 3 x 0.015, 2 x 0.03, and never less than one before."""
+    adjusted = holm([0.03, 0.01, np.nan, 0.04, 0.015])
+    assert adjusted == pytest.approx([0.06, 0.04, np.nan, 0.06, 0.045], nan_ok=True)
+    assert holm([[0.6, 0.9]]).tolist() == [[1.0, 1.0]]

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from test_layers import layers_of
 
-from realnets.nulls import VERDICTS, compare, distance, esd_distances, localised, n_replicates
+from realnets.nulls import compare
+from rmt.calibration.nulls import VERDICTS
 
 N, M = 120, 60
 
@@ -68,10 +69,15 @@ def test_distances_have_the_sign_and_size_of_what_was_planted(comparison):
     assert rows["bulk.weight"]["shuffled_esd_layer"] > 3 * rows["bulk.weight"]["shuffled_esd"]
 
 
+def without_family(row: dict) -> dict:
+    """What does not depend on the other layers."""
+    return {name: of for name, of in row.items() if not name.endswith("_adjusted")}
+
+
 def test_a_layers_draws_depend_on_its_name_and_the_seed_alone(comparison):
     alone = compare(layers_of({"spiked.weight": spiked(3)}), jax.random.key(0), n_nulls=10, workers=2).rows[0]
     row = next(row for row in comparison.rows if row["name"] == "spiked.weight")
-    assert alone == row
+    np.testing.assert_equal(without_family(alone), without_family(row))
     other = compare(layers_of({"spiked.weight": spiked(3)}), jax.random.key(1), n_nulls=10).rows[0]
     assert other["shuffled_lambda_max"] != row["shuffled_lambda_max"]
 
@@ -98,50 +104,6 @@ def test_heavy_entries_are_not_taken_for_correlations():
     result = compare(layers_of(arrays), jax.random.key(0), n_nulls=10)
     assert "correlated" not in result.verdicts
     assert result.verdicts["heavy entries"] >= 20
-
-
-def test_student_distance_is_the_prediction_interval_of_one_more_replicate():
-    from scipy import stats
-
-    rng = np.random.default_rng(0)
-    draws = np.exp(rng.normal(size=(4000, 8)))
-    p = np.array([distance(row[0], row[1:]).p for row in draws])
-    assert stats.kstest(p, "uniform").pvalue > 0.01
-    one_sided = np.array([distance(row[0], row[1:], two_sided=False).p for row in draws])
-    assert stats.kstest(one_sided, "uniform").pvalue > 0.01
-
-
-def test_rank_p_values():
-    replicates = np.arange(1.0, 20.0)
-    assert distance(100.0, replicates).rank == pytest.approx(2 / 20)
-    assert distance(100.0, replicates).beyond
-    assert distance(0.5, replicates, two_sided=False).rank == 1.0
-    assert distance(10.5, replicates).rank == pytest.approx(1.0)
-    assert np.isnan(distance(1.0, np.ones(5)).t)
-
-
-def test_esd_distances_agree_with_scipy():
-    from scipy import stats
-
-    rng = np.random.default_rng(0)
-    layer, nulls = rng.exponential(size=30), rng.exponential(size=(4, 30))
-    nulls[0, :3] = layer[:3]  # ties
-    D = esd_distances(layer, nulls)
-    assert D[0] == pytest.approx(stats.ks_2samp(layer, nulls.ravel()).statistic)
-    for i in range(4):
-        assert D[1 + i] == pytest.approx(stats.ks_2samp(nulls[i], np.delete(nulls, i, axis=0).ravel()).statistic)
-
-
-def test_localised_is_the_spike_threshold_halved():
-    W = noise(0)
-    assert not localised(W)
-    W[3, 4] = 1.1 * np.sqrt(0.5 * np.var(W) * np.sqrt(N * M))
-    assert localised(W)
-
-
-def test_large_layers_get_fewer_replicates():
-    assert n_replicates(384, 384, 20) == 20
-    assert n_replicates(30522, 384, 20) == 5
 
 
 def test_too_few_nulls_are_refused():
