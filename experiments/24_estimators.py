@@ -83,7 +83,7 @@ def covers(ds, name, family):
 
 def ranks(ds, name, family, apart=0.5):
     statement = f"{name}: at most 10 % of alphas {apart:g} apart change places, M = {ds.M.values[-1]}, {family}"
-    return rmt.Verdict.of_all(statement, pairs(ds, name, family, apart), FLIPS, "{percent:.0f} % of pairs do" + AT)
+    return rmt.Verdict.of_all(statement, pairs(ds, name, family, apart), FLIPS, "{percent:.0f} % of answers do" + AT)
 
 
 def check(ds):
