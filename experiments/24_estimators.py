@@ -1,5 +1,7 @@
 """Claim 24: which estimator of the tail exponent to use, when: errors, intervals and ranks where alpha is known."""
 
+from itertools import pairwise
+
 import jax.numpy as jnp
 import numpy as np
 
@@ -9,6 +11,7 @@ from rmt.laws import ENTRY_LAWS, Exponential
 from rmt.tails import Method, outlier_tail_index
 
 LEAST, NEAR, COVERED, FLIPS = (0.0, 1.05), (-0.1, 0.1), (0.9, 1.0), (0.0, 0.1)
+DARKEST = 30  # per cent, in the figure
 FITS: dict[str, Method] = {"CSN": rmt.Clauset(), "CSN two-sided": rmt.Clauset(ks="two-sided")}
 FITS |= {"CSN truncated": rmt.TruncatedPareto(), "WeightWatcher": rmt.WeightWatcher()}
 FITS |= {"WeightWatcher clip_xmax": rmt.WeightWatcher(fix_fingers="clip_xmax"), "Hill 20 largest": rmt.Hill(k=20)}
@@ -118,7 +121,10 @@ def figure(ds):
     table = np.array([[numbers(ds, name, *column) for column in columns] for name in (*FITS, MAP)])
     fig, axes = plots.figure(3, 2, titles, panel=(6.6, 3.4), sharex=True, sharey=True)
     for i, ax in enumerate(axes.flat):
-        plots.heat_map(ax, table[..., i], (*FITS, MAP), names, 50)
+        plots.heat_map(ax, table[..., i], (*FITS, MAP), names, DARKEST)
+        for left, (one, next_one) in enumerate(pairwise(columns)):
+            if one[1] != next_one[1]:  # another family
+                ax.axvline(left + 0.5, color="white", linewidth=5)
     return fig
 
 
@@ -146,5 +152,6 @@ claim = rmt.Claim(
     check=check,
     figure=figure,
     caption="In per cent of the true alpha, or of trials: the worst over mu and Q at the largest M. Above the exponential is the tenth "
-    "of the values which the Hill estimator of that share takes. The outlier map is that of matrices.",
+    "of the values which the Hill estimator of that share takes. The outlier map is that of matrices. mu has steps of 0.5, so that "
+    f"mu < 2 ends at 1.5. Darkest from {DARKEST} on.",
 )
