@@ -146,7 +146,7 @@ def _legend(result: Comparison, wide: bool) -> str:
     gaussian = ", and as many Gaussian matrices (G)" if wide else " (the Gaussian null: --json, or a wider terminal)"
     return (
         f"Each layer beside {_either(counts)} shuffles of its own entries (0){gaussian}. D: distance of its ESD from"
-        " theirs. t: distance from the replicates' mean, in predicted standard deviations of the logarithm (Student,"
+        " theirs. t: distance from the replicates' mean, in predicted standard deviations of a power or the logarithm (Student,"
         f" {_either(n - 1 for n in counts)} degrees of freedom). *: beyond every replicate, rank p ="
         f" {_either(f'{2 / (n + 1):.3f}' for n in counts)}, half of it for D. In brackets: single entries rule λ, so it"
         " is not judged by the shuffles."

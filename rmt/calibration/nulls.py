@@ -41,6 +41,10 @@ VERDICTS = {
 SPIKE_LEVEL = 0.01
 """Share of noise matrices in which `n_spikes` finds any."""
 
+POWERS = {"alpha": -1 / 3, "lambda_max": 0, "n_spikes": 0, "mp_distance": -0.5, "ks": 2, "esd": -0.5}
+"""Of alpha - 1 and the others: where the skewness of Gaussian matrices, four shapes from 60 x 40 to 200 x 100, is least; of
+lambda_max it is 0.3 for the logarithm, which heavy entries need."""
+
 _ONE_SIDED = ("n_spikes", "esd")
 _LIGHT = 1e4  # degrees of freedom from which on a Student t law is a Gaussian one
 _BINS, _DEPTH = 4000, 60.0  # of the histogram of ln |w|, and how far below the largest it reaches
@@ -53,8 +57,8 @@ class NullTest:
     Attributes:
         observed: of the matrix.
         median: of the replicates.
-        t: (y - mean) / (s sqrt(1 + 1/n)) of the logarithms, Student with n - 1 degrees of freedom under a log-normal
-            null.
+        t: (y - mean) / (s sqrt(1 + 1/n)), y a power or the logarithm of the number that makes it nearly normal
+            (`POWERS`): Student with n - 1 degrees of freedom if it is.
         p: its p-value.
         rank: the rank p-value (r + 1) / (n + 1), doubled where two-sided, r replicates being at least as extreme: exact
             under any null, and never below 1 / (n + 1).
@@ -78,22 +82,25 @@ NOT_TESTED = {what: NullTest(*[math.nan] * 5, beyond=False) for what in STATISTI
 """The tests of a matrix whose spectrum cannot be fitted."""
 
 
-def null_test(observed: float, replicates: Float[np.ndarray, " n"], two_sided: bool = True) -> NullTest:
-    """A number beside replicates of it under the null, on the log scale.
+def null_test(
+    observed: float, replicates: Float[np.ndarray, " n"], two_sided: bool = True, power: float = 0.0
+) -> NullTest:
+    """A number beside replicates of it under the null.
 
     A handful of replicates cannot give a small rank p-value, so small ones rest on Student's prediction interval for
-    one more log-normal replicate, and the rank has to agree with them.
+    one more replicate, and the rank has to agree with them.
 
     Args:
         observed: the number of the matrix.
         replicates: the same number of at least two replicates of the null; NaN ones do not count.
         two_sided: whether small is as extreme as large.
+        power: the one to take numbers to, 0 for their logarithm.
 
     Returns:
         NullTest; NaN where the observation is not finite. Where one number is not positive, or the replicates do not vary,
         there is no t and no p, and the rank is all; equal numbers make it too large.
 
-    Accuracy: the false-alarm rate of the verdicts built on it is simulated in `tests/realnets/test_nulls.py`, the laws of p and
+    Accuracy: the false-alarm rate of the verdicts built on it is simulated in `tests/realnets/test_layer_nulls.py`, the laws of p and
         rank under the null in `tests/benchmarks/null_tests.json`.
     """
     replicates = replicates[np.isfinite(replicates)]
@@ -106,7 +113,8 @@ def null_test(observed: float, replicates: Float[np.ndarray, " n"], two_sided: b
     sides = 2 if two_sided else 1
     t = p = math.nan
     if observed > 0 and np.all(replicates > 0) and np.ptp(replicates) > 0:
-        y, x = math.log(observed), np.log(replicates)
+        rising = np.log if power == 0 else lambda x: math.copysign(1, power) * x**power
+        y, x = float(rising(observed)), rising(replicates)
         t = float((y - np.mean(x)) / (np.std(x, ddof=1) * math.sqrt(1 + 1 / n)))
         p = sides * float(stats.t.sf(abs(t) if two_sided else t, n - 1))
     return NullTest(observed, median, t, p, min(1.0, sides * (r + 1) / (n + 1)), r == 0)
@@ -133,9 +141,8 @@ def null_tests(eigenvalues: Float[np.ndarray, " M"], N: int, nulls: Float[np.nda
 
 
 def _tested(what: str, observed: float, replicates: np.ndarray) -> NullTest:
-    # alpha - 1 is a mean of logarithms: its own logarithm is the nearest to normal
-    shift = 1.0 if what == "alpha" else 0.0
-    test = null_test(observed - shift, replicates - shift, two_sided=what not in _ONE_SIDED)
+    shift = 1.0 if what == "alpha" else 0.0  # alpha - 1 is a scale
+    test = null_test(observed - shift, replicates - shift, what not in _ONE_SIDED, POWERS[what])
     if what == "n_spikes":
         whole, median = (float(np.floor(x)) for x in (observed, test.median))
         return replace(test, observed=whole, median=median, t=math.nan, p=math.nan)
