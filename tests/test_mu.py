@@ -12,13 +12,12 @@ from scipy import stats
 
 import rmt
 from rmt.calibration import FAMILIES, estimate_mu
-from rmt.calibration import table as module
-from rmt.calibration.build import build, calibrated
-from rmt.calibration.inversion import invert
-from rmt.calibration.simulate import MU
+from rmt.calibration import mu_table as module
+from rmt.calibration.mu import invert
+from rmt.calibration.mu_simulation import MU, build, calibrated
+from rmt.calibration.mu_table import LEVELS, Family, Moments, MuTable, load, save
 from rmt.calibration.storage import save_arrays
 from rmt.calibration.summary import N_FEATURES, bands, summary
-from rmt.calibration.table import LEVELS, Family, Moments, MuTable, load, save
 from rmt.errors import InputError
 
 LOG_MU = np.log(MU)
@@ -77,11 +76,21 @@ def made_table(seed: int = 0, shapes=((100, 100), (100, 50), (200, 200), (200, 1
     return build(data, seed)
 
 
+@pytest.fixture(scope="module")
+def made_tables() -> list[MuTable]:
+    """Of some, since the coverage of one, of 400 matrices a cell, scatters by 0.01 itself."""
+    return [made_table(seed) for seed in range(4)]
+
+
 @pytest.mark.parametrize("mu", [0.6, 1.3, 2.2, 3.3, 5.5])
-def test_intervals_cover_though_the_likelihood_is_wrong(mu):
-    table, n = made_table(), 1500
-    x = draw(np.random.default_rng(7), np.log([mu]), n)[0]
-    found = invert(table, 140, 100, x, ["a"])
+def test_intervals_cover_though_the_likelihood_is_wrong(mu, made_tables):
+    x = draw(np.random.default_rng(7), np.log([mu]), 2000)[0]
+    found = [
+        one
+        for table, part in zip(made_tables, np.split(x, 4), strict=True)
+        for one in invert(table, 140, 100, part, ["a"])
+    ]
+    n = len(found)
     inside = sum(low <= mu <= high for low, high in (each.interval for each in found))
     # beyond mu = 5 the upper end is infinite: only the lower one can miss
     assert 0.93 <= inside / n <= (0.97 if mu < 5 else 0.99)
@@ -161,6 +170,19 @@ def test_shapes_and_families_beyond_the_table_are_refused():
             table.family("a", N, M)
     with pytest.raises(InputError, match="knows entries a, b; got 'c'"):
         table.family("c", 100, 100)
+
+
+def test_a_table_may_be_of_one_N_or_one_Q():
+    one_Q = made_table(shapes=((100, 67), (150, 100), (200, 133)))
+    assert one_Q.family("a", 120, 80).mean.shape == (len(MU), N_FEATURES)
+    np.testing.assert_allclose(one_Q.family("a", 150, 100).mean, one_Q.mean[0, 1, 0])
+    with pytest.raises(InputError, match=r"Q = N/M = 1.5 to 1.5; got 120 x 70.* rmt calibrate mu --shapes 120x70 "):
+        one_Q.family("a", 120, 70)
+    one_N = made_table(shapes=((100, 100), (100, 50)))
+    np.testing.assert_allclose(one_N.family("b", 100, 50).cov, one_N.cov[1, 0, 1])
+    assert invert(one_N, 100, 70, draw(np.random.default_rng(2), LOG_MU[8:9], 1)[0], ["a"])[0].entries == ("a",)
+    with pytest.raises(InputError, match="N = 100 to 100"):
+        one_N.family("a", 101, 70)
 
 
 @pytest.fixture(scope="module")

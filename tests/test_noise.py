@@ -214,6 +214,20 @@ def test_a_table_comes_back_as_it_was_saved(table, tmp_path):
         np.testing.assert_array_equal(getattr(back, field.name), getattr(table, field.name))
 
 
+def test_a_grid_that_does_not_determine_the_surface_tells_of_its_own_shapes(table, tmp_path):
+    some = table.M % 2 == 0
+    of = {name: getattr(table, name)[some] for name in ("N", "M", "n_trials")}
+    even = dataclasses.replace(table, **of, quantiles=table.quantiles[:, some])
+    module.save(even, tmp_path / "even.npz")
+    assert noise_threshold(120, 81, table=tmp_path / "even.npz") == pytest.approx(noise_threshold(120, 81), rel=0.01)
+    as_simulated = even.quantiles[3, np.flatnonzero((even.N == 150) & (even.M == 100))[0], module.LEVELS.index(0.1)]
+    assert noise_quantile("hill", 150, 100, 0.1, even) == pytest.approx(as_simulated)
+    with pytest.raises(
+        InputError, match=r"tells hill of .*; got 120 x 81\. To make another: rmt calibrate noise --shapes 120"
+    ):
+        noise_quantile("hill", 120, 81, 0.1, even)
+
+
 @pytest.mark.parametrize(
     "change",
     [

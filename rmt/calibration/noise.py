@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import ArrayLike, Float, Int
 from scipy.special import ndtr, ndtri
 
-from rmt.calibration.storage import check_shapes, damaged, load_arrays, save_table, shipped_arrays
+from rmt.calibration.storage import check_shapes, chosen, damaged, load_arrays, save_table, shipped_arrays
 from rmt.errors import InputError
 from rmt.laws import MarchenkoPastur
 
@@ -30,6 +30,9 @@ DEGREES = (4, 3)
 """Of the polynomial in ln M and ln Q, each alone; see `NoiseTable`."""
 
 TOTAL_DEGREE = 4
+
+DETERMINED = 100
+"""Condition of the polynomials on a grid up to which the grid determines them; on the shipped one it is at most 14."""
 
 SMALLEST_M: Mapping[float, int] = {1.0: 25, 1.5: 50, 2.0: 140}
 """mu -> the M from which on alpha tells square matrices of signed Pareto entries from noise: with power 0.8, at level 5 %.
@@ -54,7 +57,8 @@ class NoiseTable:
     Between the shapes, ln(alpha - 1), ln D and ln n_tail at each level are polynomials in ln M and ln Q, fitted to all of
     the grid by least squares with the numbers of matrices as weights. Of Hill's alpha it is M times the distance of
     ln(alpha - 1) from that of the Marchenko-Pastur law, with terms for an odd M. Between the levels they are linear in the
-    normal quantile of the level.
+    normal quantile of the level. A table whose shapes are too few for that, or of one kind, tells of these shapes alone, as
+    simulated.
 
     Attributes:
         N: rows of each shape.
@@ -76,10 +80,12 @@ class NoiseTable:
 
     @cached_property
     def coefficients(self) -> Mapping[str, Float[np.ndarray, "K P"]]:
-        """Of the polynomials."""
+        """Of the polynomials of what the grid determines."""
         weight = np.sqrt(self.n_trials)[:, None]
         found = {}
         for what, of in zip(WHAT, self.quantiles, strict=True):
+            if not self._determines(what):
+                continue
             limit, unit = _limit(what, self.N, self.M)
             values = (_straight(what, of) - limit) / unit
             found[what] = np.linalg.lstsq(self._basis(what, self.N, self.M) * weight, values * weight, rcond=None)[0]
@@ -92,6 +98,9 @@ class NoiseTable:
             InputError: the shape is outside of the grid, or `what` is not in the table.
         """
         self.check(what, N, M)
+        if what not in self.coefficients:
+            as_simulated = self.quantiles[WHAT.index(what), self._place(N, M)]
+            return np.maximum.accumulate(_straight(what, as_simulated))
         shape = np.array([N]), np.array([M])
         limit, unit = _limit(what, *shape)
         values = limit + unit * (self._basis(what, *shape) @ self.coefficients[what])
@@ -111,13 +120,32 @@ class NoiseTable:
             raise InputError(
                 f"noise of N x M needs integers N >= M, got {N!r} x {M!r}; the spectrum of W is that of W.T"
             )
+        make = f"rmt calibrate noise --shapes {N}x{M} --out FILE"
+        if what not in self.coefficients:
+            if self._place(N, M) is None:
+                of = ", ".join(f"{n} x {m}" for n, m in zip(self.N, self.M, strict=True))
+                raise InputError(
+                    f"the table of noise tells {what} of {of} alone; got {N} x {M}. To make another: {make}"
+                )
+            return
         low, high, Q = self.M.min(), self.M.max(), (self.N / self.M).max()
         if not (low <= M <= high and N / M <= Q * (1 + 1e-9)):
             raise InputError(
                 f"the table of noise reaches M = {low} to {high} and Q = N/M up to {Q:g}; got {N} x {M}. Larger matrices: "
-                "take a block of it, or simulate its noise with rmt.calibration.noise_simulation; smaller ones hold no "
-                "tail to be told from noise"
+                f"take a block of it, or simulate its noise: {make}; smaller ones hold no tail to be told from noise"
             )
+
+    def _place(self, N: int, M: int) -> int | None:
+        """Where the shape is among those that were simulated."""
+        there = np.flatnonzero((self.N == N) & (self.M == M))
+        return int(there[0]) if len(there) else None
+
+    def _determines(self, what: str) -> bool:
+        """Whether the grid determines the polynomials: enough M, odd ones too for Hill's, and enough Q of each."""
+        if np.ptp(self.M) == 0 or np.ptp(self.N / self.M) == 0:
+            return False
+        basis = self._basis(what, self.N, self.M)
+        return bool(basis.shape[0] >= basis.shape[1] and np.linalg.cond(basis) < DETERMINED)
 
     def _basis(self, what: str, N: np.ndarray, M: np.ndarray) -> Float[np.ndarray, "n K"]:
         """Chebyshev polynomials in ln M and ln Q, each scaled to [-1, 1], and what an odd M adds."""
@@ -126,13 +154,15 @@ class NoiseTable:
         v = _scaled(np.log(N / M), log_Q.min(), log_Q.max())
         of_u, of_v = (np.polynomial.chebyshev.chebvander(x, n) for x, n in zip((u, v), DEGREES, strict=True))
         terms = [(i, j) for i in range(DEGREES[0] + 1) for j in range(DEGREES[1] + 1) if i + j <= TOTAL_DEGREE]
+        basis = np.stack([of_u[:, i] * of_v[:, j] for i, j in terms], axis=-1)
+        if what != "hill":
+            return basis
         # From the median of an odd number of values on there are (M + 1)/2 of them, which counts in 1/M
-        odd = (M % 2)[:, None] * of_v[:, :3] * (what == "hill")
-        return np.concatenate([np.stack([of_u[:, i] * of_v[:, j] for i, j in terms], axis=-1), odd], axis=-1)
+        return np.concatenate([basis, (M % 2)[:, None] * of_v[:, :3]], axis=-1)
 
 
 def noise_quantile(
-    what: str, N: int, M: int, level: ArrayLike, table: "NoiseTable | None" = None
+    what: str, N: int, M: int, level: ArrayLike, table: "NoiseTable | str | Path | None" = None
 ) -> Float[np.ndarray, "*batch"]:
     """The value that a fit to N x M noise stays below with probability `level`.
 
@@ -141,26 +171,26 @@ def noise_quantile(
         N: rows of W, N >= M.
         M: columns of W.
         level: from 0.001 to 0.999.
-        table: another one than the shipped one.
+        table: another one than the shipped one, or the path of one, as `rmt calibrate noise` makes it.
 
     Raises:
         InputError: the shape or the level is beyond the table.
 
     Accuracy: see `noise_threshold`; n_tail, a whole number with atoms, within 6 % at the median.
     """
-    table = shipped() if table is None else table
+    table = chosen(table, shipped, load)
     _check_level(level)
     return _curved(what, np.interp(ndtri(level), ndtri(LEVELS), table.at(what, N, M)))
 
 
-def noise_threshold(N: int, M: int, level: float = 0.05, table: "NoiseTable | None" = None) -> float:
+def noise_threshold(N: int, M: int, level: float = 0.05, table: "NoiseTable | str | Path | None" = None) -> float:
     """The alpha of the default fit below which a layer is not noise, at a rate `level` of false positives.
 
     Args:
         N: rows of W, N >= M.
         M: columns of W.
         level: share of N x M matrices of noise that have a smaller alpha, 0.001 to 0.999.
-        table: another one than the shipped one.
+        table: another one than the shipped one, or the path of one, as `rmt calibrate noise` makes it.
 
     Raises:
         InputError: the shape or the level is beyond the table.
@@ -177,7 +207,9 @@ def noise_threshold(N: int, M: int, level: float = 0.05, table: "NoiseTable | No
     return float(noise_quantile("alpha", N, M, level, table))
 
 
-def noise_p_value(alpha: ArrayLike, N: int, M: int, table: "NoiseTable | None" = None) -> Float[np.ndarray, "*batch"]:
+def noise_p_value(
+    alpha: ArrayLike, N: int, M: int, table: "NoiseTable | str | Path | None" = None
+) -> Float[np.ndarray, "*batch"]:
     """P(alpha of N x M noise <= alpha): how rare so heavy a tail is where there is none.
 
     Never below 0.001 nor above 0.999, the outermost levels of the table; NaN for an alpha that is NaN, of a failed fit.
@@ -186,12 +218,12 @@ def noise_p_value(alpha: ArrayLike, N: int, M: int, table: "NoiseTable | None" =
         alpha: of the default fit, `rmt.fit_tail(s)`.
         N: rows of W, N >= M.
         M: columns of W.
-        table: another one than the shipped one.
+        table: another one than the shipped one, or the path of one, as `rmt calibrate noise` makes it.
 
     Raises:
         InputError: the shape is beyond the table, or an alpha is at most 1, which no fit gives.
     """
-    table = shipped() if table is None else table
+    table = chosen(table, shipped, load)
     alpha = np.asarray(alpha, float)
     if np.any(alpha <= 1):
         raise InputError(f"noise_p_value(alpha) needs the exponent of a density, above 1; got {alpha.min()}")
@@ -199,7 +231,7 @@ def noise_p_value(alpha: ArrayLike, N: int, M: int, table: "NoiseTable | None" =
     return np.where(np.isnan(alpha), np.nan, ndtr(p))[()]
 
 
-def ks_threshold(n_tail: int, level: float = 0.05, table: "NoiseTable | None" = None) -> float:
+def ks_threshold(n_tail: int, level: float = 0.05, table: "NoiseTable | str | Path | None" = None) -> float:
     """The D of the default fit above which a power law is rejected, for n_tail independent values above xmin.
 
     c/sqrt(n_tail), where sqrt(n_tail) D exceeds c = c(n) in a share `level` of samples of n exact Pareto values; c grows
@@ -211,12 +243,12 @@ def ks_threshold(n_tail: int, level: float = 0.05, table: "NoiseTable | None" = 
     Args:
         n_tail: number of values from xmin on.
         level: share of samples of a power law that are rejected, 0.001 to 0.999.
-        table: another one than the shipped one.
+        table: another one than the shipped one, or the path of one, as `rmt calibrate noise` makes it.
 
     Raises:
         InputError: n_tail or the level is beyond the table.
     """
-    table = shipped() if table is None else table
+    table = chosen(table, shipped, load)
     low, high = table.n_independent[[0, -1]]
     if not low <= n_tail <= high:
         raise InputError(

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from rmt.calibration.noise import LEVELS, WHAT, NoiseTable
+from rmt.calibration.simulation import purpose_key, sweep_shapes
 from rmt.ensembles import Wishart
-from rmt.keys import point_key
 from rmt.laws import Pareto
 from rmt.sweeps import Threads, sweep
 from rmt.tails import Hill, fit_tail
@@ -19,15 +19,23 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
+TRIALS: Mapping[int, int] = {25: 20000, 35: 20000, 50: 20000, 70: 20000, 100: 20000, 140: 12000, 200: 12000}
+TRIALS = {**TRIALS, 300: 6000, 450: 6000, 700: 3000, 1000: 2000}
+"""M -> number of matrices. Where they are large there are fewer of them, which the smooth surface through all evens out."""
+
+
+def trials_of(M: int) -> int:
+    """The number of matrices of M columns: that of the next larger M of `TRIALS`, or of the largest."""
+    return TRIALS[min((m for m in TRIALS if m >= M), default=max(TRIALS))]
+
+
 def _shapes() -> dict[tuple[int, int], int]:
-    trials = {25: 20000, 35: 20000, 50: 20000, 70: 20000, 100: 20000, 140: 12000, 200: 12000}
-    trials |= {300: 6000, 450: 6000, 700: 3000, 1000: 2000}
     every, some = (1, 1.25, 1.5, 2, 3, 4, 8, 16), (1, 1.5, 2, 4, 16)
-    return {(round(Q * M), M): n for M, n in trials.items() for Q in (every if M <= 200 else some)}
+    return {(round(Q * M), M): n for M, n in TRIALS.items() for Q in (every if M <= 200 else some)}
 
 
 SHAPES: Mapping[tuple[int, int], int] = _shapes()
-"""(N, M) -> number of matrices. Where they are large there are fewer of them, which the smooth surface through all evens out."""
+"""(N, M) -> number of matrices, of the shipped table."""
 
 SAMPLES = (10, 20, 35, 50, 70, 100, 200, 350, 500, 1000, 2000, 5000)
 """Sizes of the samples of independent values."""
@@ -54,29 +62,23 @@ def simulate(
     *,
     seed: int,
     store: Path | None = None,
-    workers: int = 1,
+    workers: int | None = None,
+    restart: bool = False,
     progress: bool = True,
 ) -> "dict[tuple[int, int], xr.Dataset]":
-    """For every shape (N, M) what `measure` finds in so many matrices of noise; resumes what the folder `store` holds.
-
-    Args:
-        seed: matrices of another seed, or of another purpose, share no draws with these.
-        workers: threads.
-    """
-    key = point_key(jax.random.key(seed), {"calibration": "noise"})
-    return {
-        (N, M): sweep(
-            measure,
-            {"N": (N,), "M": (M,)},
-            key=key,
-            n_trials=n,
-            block=min(BLOCK, n),
-            store=None if store is None else store / f"{N}x{M}.zarr",
-            executor=Threads(workers),
-            progress=f"{N} x {M}" if progress else False,
-        )
-        for (N, M), n in shapes.items()
-    }
+    """For every shape (N, M) what `measure` finds in so many matrices of noise; see `sweep_shapes`."""
+    return sweep_shapes(
+        measure,
+        shapes,
+        {},
+        purpose="noise",
+        seed=seed,
+        block=BLOCK,
+        store=store,
+        workers=workers,
+        restart=restart,
+        progress=progress,
+    )
 
 
 def measure_independent(key: jax.Array, *, n: int) -> dict[str, jax.Array]:
@@ -91,19 +93,21 @@ def simulate_independent(
     seed: int,
     n_trials: int = 20_000,
     store: Path | None = None,
-    workers: int = 1,
+    workers: int | None = None,
+    restart: bool = False,
     progress: bool = True,
 ) -> "xr.Dataset":
     """What `measure_independent` finds in samples of every size; resumes what `store` holds."""
     return sweep(
         measure_independent,
         {"n": tuple(sizes)},
-        key=point_key(jax.random.key(seed), {"calibration": "independent"}),
+        key=purpose_key("independent", seed),
         n_trials=n_trials,
-        block=min(BLOCK, n_trials),
+        block=BLOCK,
         store=store,
         executor=Threads(workers),
-        progress=progress,
+        progress="independent values" if progress else False,
+        restart=restart,
     )
 
 
@@ -120,3 +124,13 @@ def build(noise: "Mapping[tuple[int, int], xr.Dataset]", independent: "xr.Datase
         independent=np.quantile(independent.scaled_ks.values, LEVELS, axis=1).T,
         seed=seed,
     )
+
+
+def deviations(
+    table: NoiseTable, N: int, M: int, workers: int | None = None, progress: bool = False
+) -> dict[str, float]:
+    """How far the quantiles of `WHAT` at a shape of the table are, at worst and relative, from its matrices drawn again."""
+    i = int(np.flatnonzero((table.N == N) & (table.M == M))[0])
+    data = simulate({(N, M): int(table.n_trials[i])}, seed=table.seed, workers=workers, progress=progress)[N, M]
+    again = {what: np.quantile(data[what].values, LEVELS) for what in WHAT}
+    return {what: float(np.abs(table.quantiles[w, i] / again[what] - 1).max()) for w, what in enumerate(WHAT)}

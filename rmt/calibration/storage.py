@@ -2,12 +2,12 @@
 
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from rmt.errors import InputError
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+T = TypeVar("T")
 
 
 def save_table(path: Path, kind: str, table: "DataclassInstance") -> None:
@@ -67,6 +69,13 @@ def load_arrays(file: "Path | BinaryIO", kind: str, table: "type[DataclassInstan
     if missing := [each.name for each in fields(table) if each.name not in arrays]:
         raise damaged(where, f"it has no {', '.join(missing)}")
     return arrays
+
+
+def chosen(table: "T | str | Path | None", shipped: Callable[[], T], load: Callable[[Path], T]) -> T:
+    """The table that a caller gave, as itself or as the path of its file, or the shipped one."""
+    if table is None:
+        return shipped()
+    return load(Path(table)) if isinstance(table, str | Path) else table
 
 
 def shipped_arrays(name: str, kind: str, table: "type[DataclassInstance]") -> dict[str, np.ndarray]:

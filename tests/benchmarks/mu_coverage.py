@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from rmt.calibration.inversion import invert
-from rmt.calibration.simulate import simulate
-from rmt.calibration.table import MuTable, shipped
+from rmt.calibration.mu import invert
+from rmt.calibration.mu_simulation import simulate
+from rmt.calibration.mu_table import MuTable, shipped
 
 MU = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 5.0)
 SHAPES = ((120, 120), (140, 112), (150, 60), (180, 45))

@@ -7,7 +7,7 @@ read off it is right however good the likelihood is.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -25,6 +25,15 @@ KIND = "heavytail-lab table of mu, version 1"
 LEVELS = (0.005, 0.025, 0.05, 0.16, 0.5, 0.84, 0.95, 0.975, 0.995)
 FIT_LEVEL = 0.99
 FINE = 200  # points in ln mu of a likelihood
+FEWEST_COLUMNS = 13
+"""M from which on the ten numbers of a summary are independent functions of the eigenvalues."""
+
+FEWEST_TRIALS = 2 * (N_FEATURES + 1)
+"""Matrices of a cell from which on the covariance of either half of them has its full rank."""
+
+SAME_Q = 0.05
+"""Of ln Q: how far the columns of a table may be from one Q each, as M are whole numbers."""
+
 TOLERANCE = 0.005
 """Of an interpolated mean summary: added to the covariance, so that no likelihood is sharper than the table."""
 
@@ -145,12 +154,13 @@ class MuTable:
 
     def check_shape(self, N: int, M: int) -> None:
         """Raise InputError unless the grid reaches around N x M."""
-        Q_low, Q_high = self._log_Q.min(axis=1).max(), self._log_Q.max(axis=1).min()
+        # Sorted, as of one M for each N the one Q that they all are about has such ends
+        Q_low, Q_high = sorted((self._log_Q.min(axis=1).max(), self._log_Q.max(axis=1).min()))
         if not (self.N[0] <= N <= self.N[-1] and Q_low - 0.01 <= math.log(N / M) <= Q_high + 0.01):
             raise InputError(
                 f"the table of mu reaches N = {self.N[0]:g} to {self.N[-1]:g} and Q = N/M = {math.exp(Q_low):.2g} to "
                 f"{math.exp(Q_high):.2g}; got {N} x {M}. Take a block of the matrix, whose entries have the same law, or "
-                "make a table with rmt.calibration.simulate and build"
+                f"make a table: rmt calibrate mu --shapes {N}x{M} --out FILE"
             )
 
     @cached_property
@@ -163,16 +173,39 @@ class MuTable:
 
 
 def _smooth(at: np.ndarray, values: np.ndarray, x: float) -> np.ndarray:
-    """Cubic interpolation along the first axis."""
+    """Cubic interpolation along the first axis, of three values a parabola, of two a line; one holds where it is."""
+    if len(at) == 1:
+        return values[0]
     return CubicSpline(at, values)(x)
 
 
 def _linear(at: np.ndarray, values: np.ndarray, x: "float | np.ndarray") -> np.ndarray:
     """Linear interpolation along the first axis, constant beyond it."""
+    if len(at) == 1:
+        return np.broadcast_to(values[0], np.shape(x) + values.shape[1:])
     x = np.clip(x, at[0], at[-1])
     i = np.clip(np.searchsorted(at, x) - 1, 0, len(at) - 2)
     share = ((x - at[i]) / (at[i + 1] - at[i])).reshape(np.shape(x) + (1,) * (values.ndim - 1))
     return (1 - share) * values[i] + share * values[i + 1]
+
+
+def rows_and_columns(shapes: Iterable[tuple[int, int]]) -> tuple[list[int], list[list[int]]]:
+    """N, rising, and for each its M, falling: the axes of a table of these shapes.
+
+    Raises:
+        InputError: they are no grid.
+    """
+    shapes = sorted(shapes)
+    rows = sorted({N for N, _ in shapes})
+    columns = [sorted((M for at, M in shapes if at == N), reverse=True) for N in rows]
+    if len({len(Ms) for Ms in columns}) > 1:
+        counts = ", ".join(f"{len(Ms)} at N = {N}" for N, Ms in zip(rows, columns, strict=True))
+        raise InputError(f"a table of mu needs as many M for every N, at the same Q = N/M; got {counts}")
+    log_Q = np.log(np.array(rows)[:, None] / np.array(columns))
+    for i in np.flatnonzero(np.ptp(log_Q, axis=0) > SAME_Q):
+        got = ", ".join(f"{N} x {Ms[i]}" for N, Ms in zip(rows, columns, strict=True))
+        raise InputError(f"a table of mu needs the same Q = N/M for every N, within {SAME_Q:.0%}; got {got}")
+    return rows, columns
 
 
 def save(table: MuTable, path: Path) -> None:

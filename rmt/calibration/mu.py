@@ -4,12 +4,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
+from rmt.calibration.mu_table import MuTable, load, shipped
+from rmt.calibration.storage import chosen
 from rmt.calibration.summary import summary
-from rmt.calibration.table import MuTable, load, shipped
 from rmt.spectra import Spectrum
 
 IDENTIFIABLE = 1.5
@@ -61,7 +63,7 @@ def estimate_mu(
     Args:
         s: all eigenvalues of one N x M matrix.
         entries: names of the families that may be meant (`rmt.calibration.FAMILIES`), or one name; all by default.
-        table: a `MuTable` or the path of one, instead of the shipped one.
+        table: a `MuTable` or the path of one, as `rmt calibrate mu` makes it, instead of the shipped one.
 
     Returns:
         `MuEstimate`. Where the spectrum cannot tell mu from lighter tails the interval is (low, inf); where no family fits,
@@ -80,7 +82,7 @@ def estimate_mu(
         raise ValueError(
             f"estimate_mu(s) needs all eigenvalues of one matrix, got shape {s.eigenvalues.shape} of M = {s.M}"
         )
-    table = shipped() if table is None else table if isinstance(table, MuTable) else load(Path(table))
+    table = chosen(table, shipped, load)
     names = table.entries if entries is None else (entries,) if isinstance(entries, str) else tuple(entries)
     found = invert(table, s.N, s.M, np.asarray(summary(s))[None], names)
     return found[0]
@@ -96,24 +98,35 @@ def invert(
         family = table.family(name, N, M)
         like = family.likelihoods(summaries)
         median, high, low = (family.mu_at(like.statistic, p) for p in (0.5, tail, 1 - tail))
-        found[name] = median, low, high, family.fits(like), like.log_evidence
-    return [
-        _together({name: [of[i] for of in values] for name, values in found.items()}) for i in range(len(summaries))
-    ]
+        fits = family.fits(like)
+        found[name] = [
+            _Reading(float(median[i]), float(low[i]), float(high[i]), bool(fits[i]), float(like.log_evidence[i]))
+            for i in range(len(summaries))
+        ]
+    return [_together({name: of[i] for name, of in found.items()}) for i in range(len(summaries))]
 
 
-def _together(found: Mapping[str, Sequence[float]]) -> MuEstimate:
-    fits = {name: of for name, of in found.items() if of[3]}
-    by_entries = {
-        name: MuEstimate(float(mu), (float(low), float(high)), (name,)) for name, (mu, low, high, _, _) in fits.items()
-    }
+class _Reading(NamedTuple):
+    """What one spectrum says of mu if its entries are of one family."""
+
+    mu: float
+    low: float
+    high: float
+    fits: bool
+    log_evidence: float
+
+
+def _together(found: Mapping[str, _Reading]) -> MuEstimate:
+    fits = {name: of for name, of in found.items() if of.fits}
+    by_entries = {name: MuEstimate(of.mu, (of.low, of.high), (name,)) for name, of in fits.items()}
     refused = tuple(name for name in found if name not in fits)
     if not fits:
         return MuEstimate(math.nan, (0.0, math.inf), (), refused)
     # The mean by evidence, of those that have a number to give
-    weight = np.exp(np.array([of[4] for of in fits.values()]) - max(of[4] for of in fits.values()))
-    median = np.array([of.mu for of in by_entries.values()])
+    evidence = np.array([of.log_evidence for of in fits.values()])
+    weight = np.exp(evidence - evidence.max())
+    median = np.array([of.mu for of in fits.values()])
     there = (median > 0) & (median < math.inf)
     mu = np.exp(np.average(np.log(median[there]), weights=weight[there])) if there.any() else median[np.argmax(weight)]
-    low, high = (pick(of.interval[i] for of in by_entries.values()) for i, pick in enumerate((min, max)))
-    return MuEstimate(float(mu), (low, high), tuple(fits), refused, by_entries)
+    interval = min(of.low for of in fits.values()), max(of.high for of in fits.values())
+    return MuEstimate(float(mu), interval, tuple(fits), refused, by_entries)

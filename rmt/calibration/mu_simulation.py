@@ -1,0 +1,164 @@
+"""The table of mu from simulated matrices of known entries, over a grid of shapes and tail indices."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from rmt.calibration.mu_table import FIT_LEVEL, LEVELS, Moments, MuTable, rows_and_columns
+from rmt.calibration.simulation import sweep_shapes
+from rmt.calibration.summary import summary
+from rmt.ensembles import IID
+from rmt.errors import InputError
+from rmt.laws import ENTRY_LAWS, Law, StudentT
+from rmt.spectra import spectrum
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+FAMILIES: Mapping[str, Callable[[Any], Law]] = {
+    "signed Pareto": ENTRY_LAWS["signed Pareto"],
+    "Student t": StudentT,
+    "centred Lomax": ENTRY_LAWS["centred Lomax"],
+}
+"""Name -> law of the entries at a tail index mu. All have mean zero, where there is a mean."""
+
+MU = (0.32, 0.4, 0.5, 0.625, 0.75, 0.875, 1.0, 1.125, 1.25, 1.375, 1.5, 1.625, 1.75, 1.875, 2.0, 2.125, 2.25, 2.375)
+MU = (*MU, 2.5, 2.75, 3.0, 3.25, 3.5, 4.0, 4.5, 5.0, 6.0, 8.0)
+
+BLOCK = 50
+
+
+def measure(key: jax.Array, *, entries: str, N: int, M: int, mu: float) -> dict[str, jax.Array]:
+    """The summary of one matrix."""
+    return {"summary": summary(spectrum(IID(FAMILIES[entries](mu)).sample(key, (N, M))))}
+
+
+def simulate(
+    shapes: Sequence[tuple[int, int]],
+    *,
+    seed: int,
+    n_trials: int,
+    store: Path | None = None,
+    mu: Sequence[float] = MU,
+    entries: Sequence[str] = tuple(FAMILIES),
+    workers: int | None = None,
+    restart: bool = False,
+    progress: bool = True,
+) -> "dict[tuple[int, int], xr.Dataset]":
+    """For every shape (N, M) a dataset of `summary`, of dims (entries, mu, N, M, trial, ...); see `sweep_shapes`.
+
+    Args:
+        n_trials: matrices of each entries, shape and mu.
+    """
+    return sweep_shapes(
+        measure,
+        dict.fromkeys(shapes, n_trials),
+        {"entries": tuple(entries), "mu": tuple(mu)},
+        purpose="mu",
+        seed=seed,
+        block=BLOCK,
+        store=store,
+        workers=workers,
+        restart=restart,
+        progress=progress,
+    )
+
+
+def build(data: "Mapping[tuple[int, int], xr.Dataset]", seed: int) -> MuTable:
+    """The table of datasets by shape, as `simulate` makes them: for every N as many M, at about the same Q."""
+    first = next(iter(data.values()))
+    entries, mu = tuple(map(str, first.entries.values)), first.mu.values
+    rows, columns = rows_and_columns(data)
+
+    def of_all(make):
+        """make(summaries) of every family and shape, an array for each of what it returns, by entries, N and M."""
+        every = [
+            [[make(name, data[N, M]) for M in Ms] for N, Ms in zip(rows, columns, strict=True)] for name in entries
+        ]
+        return [np.array([[[cell[i] for cell in row] for row in of] for of in every]) for i in range(4)]
+
+    mean, cov, quantiles, misfit = of_all(_calibrated_family)
+    return MuTable(
+        entries,
+        np.array(rows, float),
+        np.array(columns, float),
+        mu,
+        mean,
+        cov,
+        quantiles,
+        misfit,
+        first.sizes["trial"],
+        seed,
+    )
+
+
+def _calibrated_family(entries: str, ds: "xr.Dataset") -> tuple[np.ndarray, ...]:
+    x = ds.summary.sel(entries=entries).isel(N=0, M=0).transpose("mu", "trial", ...).values
+    return calibrated(np.log(ds.mu.values), x)
+
+
+def calibrated(log_mu: Float[np.ndarray, " J"], x: Float[np.ndarray, "J n K"]) -> tuple[np.ndarray, ...]:
+    """Mean, covariance, quantiles of the statistic and of the misfit, from n summaries at each mu.
+
+    The statistic of either half of the matrices comes from the likelihood that the other half gives.
+    """
+    halves = np.array_split(x, 2, axis=1)
+    found = [_moments(log_mu, other).likelihoods(half) for half, other in zip(halves, halves[::-1], strict=True)]
+    statistic = np.concatenate([each.statistic for each in found], axis=1)
+    misfit = np.concatenate([each.misfit for each in found], axis=1)
+    family = _moments(log_mu, x)
+    return family.mean, family.cov, pooled_quantiles(statistic, LEVELS), pooled_quantiles(misfit, [FIT_LEVEL])[:, 0]
+
+
+def pooled_quantiles(values: Float[np.ndarray, "J n"], levels: Sequence[float]) -> Float[np.ndarray, "J P"]:
+    """Quantiles at each mu, whose shape is that of the values at this mu and its neighbours, each less its median over its IQR.
+
+    Location and scale are those of this mu alone: it is the far quantiles that n values do not determine.
+    """
+    low, centre, high = np.quantile(values, [0.25, 0.5, 0.75], axis=1)
+    scale = np.where(high > low, high - low, 1.0)
+    z = (values - centre[:, None]) / scale[:, None]
+    shape = [np.quantile(z[max(j - 1, 0) : j + 2], levels) for j in range(len(z))]
+    return centre[:, None] + scale[:, None] * np.array(shape)
+
+
+def _moments(log_mu: Float[np.ndarray, " J"], x: Float[np.ndarray, "J n K"]) -> Moments:
+    return Moments(log_mu, x.mean(axis=1), np.stack([np.cov(each, rowvar=False) for each in x]))
+
+
+def deviations(
+    table: MuTable, entries: str, N: int, M: int, workers: int | None = None, progress: bool = False
+) -> dict[str, float]:
+    """How far a family at a shape of the table is, at worst, from its matrices drawn again, at all mu.
+
+    Means and covariances in standard deviations of the summaries, quantiles as differences of ln mu, the misfit relative.
+
+    Raises:
+        InputError: the table is of entries that are not among `FAMILIES`.
+    """
+    if entries not in FAMILIES:
+        raise InputError(f"entries are {', '.join(FAMILIES)}; the table has {entries!r}, which cannot be drawn again")
+    data = simulate(
+        [(N, M)],
+        seed=table.seed,
+        n_trials=table.n_trials,
+        mu=tuple(map(float, table.mu)),
+        entries=(entries,),
+        workers=workers,
+        progress=progress,
+    )
+    mean, cov, quantiles, misfit = _calibrated_family(entries, data[N, M])
+    n = int(np.flatnonzero(table.N == N)[0])
+    at = table.entries.index(entries), n, int(np.flatnonzero(table.M[n] == M)[0])
+    std = np.sqrt(np.einsum("jkk->jk", cov))
+    off = {
+        "mean": (table.mean[at] - mean) / std,
+        "cov": (table.cov[at] - cov) / (std[:, :, None] * std[:, None, :]),
+        "quantiles": table.quantiles[at] - quantiles,
+        "misfit": table.misfit[at] / misfit - 1,
+    }
+    return {name: float(np.abs(of).max()) for name, of in off.items()}
