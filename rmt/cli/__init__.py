@@ -1,7 +1,8 @@
-"""The command `rmt`: run claims, fit a file, rebuild a report. One file for each command, and for what `fit` prints."""
+"""The command `rmt`: run claims, rebuild a report, fit a file, make tables. One file for each command, and for what `fit` prints."""
 
 import typer
 
+from rmt.cli.calibration import calibrate
 from rmt.cli.experiments import report, run
 from rmt.cli.fitting import fit
 
@@ -21,11 +22,12 @@ app = typer.Typer(
       rmt fit eigenvalues.npy           the tail exponent alpha of your numbers
       rmt fit weights.npy --matrix      ... of the spectrum of a weight matrix
 
-    Every command has its own --help. Exit codes: 0 done, 1 an experiment failed,
-    2 wrong input, 130 stopped by Ctrl-C.
+    Every command has its own --help. Exit codes: 0 done, 1 an experiment or a check
+    failed, 2 wrong input, 130 stopped by Ctrl-C.
     """,
 )
 
 app.command()(run)
 app.command()(report)
 app.command()(fit)
+app.add_typer(calibrate, name="calibrate")
