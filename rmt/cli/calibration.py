@@ -161,7 +161,7 @@ def noise(
 
     With --out: between the shapes the table is a smooth surface, which needs
     about twenty of them, of five M, odd ones too, and of four Q; a table of
-    fewer holds at its own shapes alone. Levels below 1/N of N matrices are the
+    fewer holds at its own shapes alone. Levels below 1/n of n matrices are the
     smallest value among them. What is simulated stays in the folder FILE.parts:
     after Ctrl-C, a crash or kill -9 the same command continues, and with more
     shapes or trials those that are there are not simulated again.
@@ -171,7 +171,7 @@ def noise(
 
     Examples:
 
-      rmt calibrate noise --shapes 4096x1024,3072x768 --trials 2000 --out noise.npz
+      rmt calibrate noise --shapes 4096x1024,3072x768 --out noise.npz
       rmt calibrate noise --check --cells 5
     """
     making = {"--shapes": shapes, "--trials": trials, "--seed": seed, "--restart": restart}
@@ -205,7 +205,7 @@ def noise(
     noise_table.save(made, out)
     typer.echo(f"shapes: {_listed(data)}")
     alone = [what for what in noise_table.WHAT if what not in made.coefficients]
-    typer.echo("between them: " + (f"a smooth surface, but not of {', '.join(alone)}" if alone else "a smooth surface"))
+    typer.echo("between them: " + (f"nothing of {', '.join(alone)}" if alone else "a smooth surface"))
     fewest, most = min(counts.values()), max(counts.values())
     typer.echo(f"matrices: {fewest if fewest == most else f'{fewest} to {most}'} of each, seed {seed}")
     _written(out, f'noise_threshold(N, M, table="{out}")')
