@@ -28,7 +28,10 @@ ALLOWED = {
     "rmt.inference": set(),
     "rmt.sweeps": CORE,
     "rmt.replicates": TAILS | ENSEMBLES | {"rmt.sweeps"},
-    "rmt.calibration": TAILS | ENSEMBLES | CORE | {"rmt.sweeps", "rmt.console", "rmt.extremes", "rmt.metrics"},
+    "rmt.calibration": TAILS
+    | ENSEMBLES
+    | CORE
+    | {"rmt.sweeps", "rmt.console", "rmt.extremes", "rmt.metrics", "rmt.phases", "rmt.inference"},
     "rmt.claims": {"rmt.errors", "rmt.inference"},  # statistics, no science
     "rmt.plots": {"rmt.errors", "rmt.inference"} | TAILS,
     "rmt.console": {"rmt.errors"},

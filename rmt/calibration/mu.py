@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from rmt.calibration.mu_table import MuTable, load, shipped
 from rmt.calibration.storage import chosen
-from rmt.calibration.summary import summary
+from rmt.calibration.summary import check_full_rank, summary
 from rmt.spectra import Spectrum
 
 IDENTIFIABLE = 1.5
@@ -71,7 +71,8 @@ def estimate_mu(
 
     Raises:
         ValueError: s is a batch, or has not all eigenvalues.
-        InputError: the shape is outside of the table, or a family is not in it; the table cannot be read.
+        InputError: the shape is outside of the table, or a family is not in it; the matrix has not full rank; the table cannot be
+            read.
 
     Source: the likelihood is S. N. Wood's, Nature 466 (2010) 1102; the interval is Neyman's.
     Accuracy: the shipped table is a first one, N = 100 to 200 and Q = 1 to 4. Of fresh matrices of four shapes between its own and
@@ -82,6 +83,7 @@ def estimate_mu(
         raise ValueError(
             f"estimate_mu(s) needs all eigenvalues of one matrix, got shape {s.eigenvalues.shape} of M = {s.M}"
         )
+    check_full_rank(s, "estimate_mu")
     table = chosen(table, shipped, load)
     names = table.entries if entries is None else (entries,) if isinstance(entries, str) else tuple(entries)
     found = invert(table, s.N, s.M, np.asarray(summary(s))[None], names)

@@ -74,8 +74,8 @@ class NullTest:
 
     @property
     def p_value(self) -> float:
-        """The larger of p and rank, but p beyond every replicate, where the rank has nothing more to say."""
-        return self.p if self.beyond and math.isfinite(self.p) else float(np.fmax(self.p, self.rank))
+        """The rank, which is exact; beyond every replicate, where it has nothing more to say, p if that is smaller."""
+        return float(np.fmin(self.p, self.rank)) if self.beyond else self.rank
 
 
 NOT_TESTED = {what: NullTest(*[math.nan] * 5, beyond=False) for what in STATISTICS}
@@ -87,8 +87,8 @@ def null_test(
 ) -> NullTest:
     """A number beside replicates of it under the null.
 
-    A handful of replicates cannot give a small rank p-value, so small ones rest on Student's prediction interval for
-    one more replicate, and the rank has to agree with them.
+    A handful of replicates cannot give a small rank p-value, so beyond all of them it rests on Student's prediction interval
+    for one more replicate.
 
     Args:
         observed: the number of the matrix.

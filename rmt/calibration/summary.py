@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from rmt.errors import InputError
 from rmt.spectra import Spectrum
 
 EXPONENTS = (0.0, 0.15, 0.3, 0.45, 0.575, 0.7, 0.8)
@@ -37,3 +38,14 @@ def summary(s: Spectrum) -> Float[Array, "*batch K"]:
     """
     log = jnp.log(s.eigenvalues[..., ::-1])
     return log @ jnp.asarray(bands(s.M)).T - jnp.median(log, axis=-1, keepdims=True)
+
+
+def check_full_rank(s: Spectrum, what: str) -> None:
+    """Raise InputError unless all eigenvalues are finite and none is zero to within its error."""
+    if not bool(jnp.all(jnp.isfinite(s.eigenvalues))):
+        raise InputError(f"{what}(s) needs finite eigenvalues")
+    if (zeros := s.M - int(s.rank)) > 0:
+        raise InputError(
+            f"{what}(s) needs a matrix of full rank: {zeros} of {s.M} eigenvalues are zero to within their error. Independent "
+            "entries do not do that; a collapsed rank is a phase of its own (rmt.phases.phase)"
+        )
