@@ -5,28 +5,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
 from jaxtyping import Array, Key
 
 from realnets.analysis import Analysis, Row, in_order, measure
 from realnets.layers import Layer, Layers
 from rmt import inference
-from rmt.calibration.nulls import (
-    MIN_NULLS,
-    NOT_TESTED,
-    STATISTICS,
-    VERDICTS,
-    decisive,
-    localised,
-    n_replicates,
-    null_p_value,
-    null_spectra,
-    null_tests,
-    verdict,
-)
+from rmt.calibration.card import FEWEST, JUDGED, card_columns, class_card
+from rmt.calibration.nulls import MIN_NULLS, VERDICTS, decisive, verdict
 from rmt.console import plain
 
-NULLS = ("gaussian", "shuffled")
 LEVEL = 0.05
 """Probability that any verdict of a table is wrong about a layer that is its own null."""
 
@@ -35,10 +22,8 @@ LEVEL = 0.05
 class Comparison(Analysis):
     """An Analysis whose rows also hold each layer beside its nulls.
 
-    With NULL one of gaussian and shuffled, and WHAT one of `rmt.calibration.nulls.STATISTICS`: NULL_WHAT is the median over
-    the replicates, NULL_WHAT_layer the layer's own (where no column has it), NULL_WHAT_t, _p, _rank and _beyond are the
-    fields of its `NullTest`; NULL_p is the p-value of the decisive ones, NULL_p_adjusted that by Holm over all layers and
-    nulls. Further columns are n_nulls, localised (see `localised`) and verdict.
+    Each has its card in the columns of `rmt.calibration.card.card_columns`, with NULL one of gaussian and shuffled.
+    NULL_p_adjusted is NULL_p by Holm over all layers and nulls, and the verdict follows from it.
     """
 
     @property
@@ -84,10 +69,10 @@ def compare(
     if n_nulls < MIN_NULLS:
         raise ValueError(f"compare(n_nulls) needs at least {MIN_NULLS} replicates of each null, got {n_nulls}")
     rows = list(in_order(partial(_compare_layer, key=key, n_nulls=n_nulls), layers, workers, on_row))
-    n_tests = sum(len(decisive(null, row["localised"])) for row in rows for null in NULLS if row["fitted"])
+    n_tests = sum(len(decisive(null, row["localised"])) for row in rows for null in JUDGED if row["fitted"])
     settings = {"min_M": layers.min_M, "n_nulls": n_nulls, "level": LEVEL, "tests": n_tests}
-    p = inference.holm([[row[f"{null}_p"] for null in NULLS] for row in rows])
-    rows = [row | _judged(dict(zip(NULLS, each, strict=True))) for row, each in zip(rows, p, strict=True)]
+    p = inference.holm([[row[f"{null}_p"] for null in JUDGED] for row in rows])
+    rows = [row | _judged(dict(zip(JUDGED, each, strict=True))) for row, each in zip(rows, p, strict=True)]
     return Comparison(layers.source, layers.format, rows, layers.skipped, layers.n_tensors, settings)
 
 
@@ -96,30 +81,7 @@ def _judged(p: dict[str, float]) -> Row:
 
 
 def _compare_layer(layer: Layer, key: Key[Array, ""], n_nulls: int) -> Row:
-    row, eigenvalues = measure(layer)
-    n = n_replicates(row["N"], row["M"], n_nulls)
-    row |= {"n_nulls": n, "localised": localised(layer.W)}
-    for null in NULLS:
-        nulls = np.full((n, row["M"]), np.nan)
-        if row["fitted"]:
-            nulls = null_spectra(layer.W, null, key, n, layer.name)
-        row |= _beside(row, eigenvalues, null, nulls)
-    return row
-
-
-def _beside(row: Row, eigenvalues: np.ndarray, null: str, nulls: np.ndarray) -> Row:
-    """The columns of one null."""
-    tests = null_tests(eigenvalues, row["N"], nulls) if row["fitted"] else NOT_TESTED
-    columns: Row = {}
-    for what in STATISTICS:
-        test = tests[what]
-        columns |= {
-            f"{null}_{what}": test.median,
-            f"{null}_{what}_t": test.t,
-            f"{null}_{what}_p": test.p,
-            f"{null}_{what}_rank": test.rank,
-            f"{null}_{what}_beyond": test.beyond,
-        }
-        if what not in row:
-            columns[f"{null}_{what}_layer"] = test.observed
-    return columns | {f"{null}_p": null_p_value(null, tests, row["localised"])}
+    row, _ = measure(layer)
+    known = row["fitted"] and row["M"] >= FEWEST
+    card = class_card(layer.W, key, n_nulls, JUDGED, layer.name) if known else None
+    return row | card_columns(card, JUDGED)

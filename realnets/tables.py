@@ -19,6 +19,7 @@ from realnets.zoo import ZOO, Network
 from rmt.calibration.nulls import VERDICTS
 
 _WIDE = 120
+_WIDEST = 140
 _NARROW = 76
 _SHORTEST_NAME = 12
 
@@ -76,6 +77,14 @@ _ANALYSIS = (
 )
 
 
+def _interval(row: Row) -> str:
+    """The tail index that the entries would have, if they were independent: its interval or its bound."""
+    low, high = row["mu_low"], row["mu_high"]
+    if not low > 0:
+        return f"< {_fixed(high, 1)}" if math.isfinite(high) else "-"
+    return f"{low:.1f} to {high:.1f}" if math.isfinite(high) else f"> {low:.1f}"
+
+
 def _shuffled_lambda(row: Row) -> str:
     text = _distance("shuffled_lambda_max")(row)
     return f"({text.strip()})" if row["localised"] else text
@@ -97,6 +106,8 @@ _COMPARISON = (
     _Column("t(λ)", _distance("gaussian_lambda_max"), at=_WIDE),
     _Column("D", _number("gaussian_esd_layer", 3), at=_WIDE),
     _Column("t(D)", _distance("gaussian_esd"), at=_WIDE),
+    _Column("class", _whole("class"), at=_WIDEST),
+    _Column("μ", _interval, at=_WIDEST),
     _Column("verdict", lambda row: row["verdict"] if row["fitted"] else row["status"]),
 )
 
@@ -123,6 +134,13 @@ def print_comparison(result: Comparison, console: Console, verbose: bool = False
     )
     for verdict, count in result.verdicts.items():
         _lines(console, f"{count} {verdict}: {VERDICTS[verdict]}", indent=2)
+    found = Counter(row["class"] for row in result.rows if row["class"])
+    if found:
+        counts = ", ".join(f"{count} {name}" for name, count in found.most_common())
+        _lines(
+            console,
+            f"Class of the independent matrix whose spectrum is most like the layer's: {counts} (--json: P and μ).",
+        )
     _print_averages(result, console)
     _print_skipped(result, console, verbose)
 
@@ -184,7 +202,7 @@ def _print_rows(result: Analysis, columns: Sequence[_Column], console: Console) 
     table = _table(2 if spare else 1)
     table.add_column("layer", no_wrap=True)
     for column, width in zip(shown, widths, strict=True):
-        words = column.head in ("kind", "status", "verdict")
+        words = column.head in ("kind", "status", "class", "verdict")
         table.add_column(column.head, justify="left" if words else "right", no_wrap=True, min_width=width)
     for name, row in zip(names, cells, strict=True):
         table.add_row(name, *row, style="bold" if "near-random" in row else None)

@@ -93,7 +93,7 @@ class Card:
     remarks: tuple[str, ...]
 
     def row(self) -> dict[str, Any]:
-        """The card as one row of plain numbers and words, its tests as NULL_STATISTIC and _rank, _p."""
+        """The card as one row of plain numbers and words: the fit, and `card_columns`."""
         fit = self.fit
         low, high = fit.interval()
         row: dict[str, Any] = {
@@ -107,33 +107,53 @@ class Card:
             "n_tail": int(fit.n_tail),
             "ks": float(fit.ks),
             "lambda_max": float(self.s.lambda_max),
-            "alpha_threshold": self.alpha_threshold,
-            "alpha_p": self.alpha_p,
-            "ks_threshold": self.ks_threshold,
-            "phase": self.phase.label,
-            "n_outside": self.n_outside,
-            "edge": self.edge,
-            "n_spikes": self.n_spikes,
-            "spike_edge": self.spike_edge,
-            "verdict": self.verdict,
             "status": Status(int(fit.status)).name.lower(),
-            "n_nulls": self.n_nulls,
-            "localised": self.localised,
         }
-        row |= class_columns(self.class_) | mu_columns(self.mu)
-        for null, tests in self.tests.items():
-            row |= {f"{null}_p": self.p[null], f"{null}_p_adjusted": self.p_adjusted.get(null, math.nan)}
-            for what, test in tests.items():
-                row |= {
-                    f"{null}_{what}": test.median,
-                    f"{null}_{what}_t": test.t,
-                    f"{null}_{what}_p": test.p,
-                    f"{null}_{what}_rank": test.rank,
-                    f"{null}_{what}_beyond": test.beyond,
-                }
-            row["mp_distance"] = tests["mp_distance"].observed
-            row[f"{null}_esd_layer"] = tests["esd"].observed
-        return row | {"remarks": list(self.remarks)}
+        return row | card_columns(self, tuple(self.tests))
+
+
+def card_columns(card: Card | None, nulls: Sequence[str]) -> dict[str, Any]:
+    """All of a card but its fit, as columns of a table; of no card, as many that say nothing.
+
+    n_spikes, mp_distance and the others of `STATISTICS` are the matrix's own, NULL_n_spikes the median over the replicates of a
+    null, and NULL_n_spikes_t, _p, _rank and _beyond the fields of its `NullTest`; NULL_esd_layer is the distance of the ESD.
+    NULL_p is the p-value of the decisive tests.
+    """
+    number = {name: getattr(card, name, math.nan) for name in _NUMBERS}
+    columns = number | {
+        "phase": "" if card is None else card.phase.label,
+        "n_nulls": 0 if card is None else card.n_nulls,
+        "localised": card is not None and card.localised,
+        "mp_distance": math.nan if card is None else card.tests[nulls[0]]["mp_distance"].observed,
+    }
+    for null in nulls:
+        tests = NOT_TESTED if card is None else card.tests[null]
+        for what, test in tests.items():
+            columns |= {
+                f"{null}_{what}": test.median,
+                f"{null}_{what}_t": test.t,
+                f"{null}_{what}_p": test.p,
+                f"{null}_{what}_rank": test.rank,
+                f"{null}_{what}_beyond": test.beyond,
+            }
+        columns |= {f"{null}_esd_layer": tests["esd"].observed, f"{null}_p": math.nan if card is None else card.p[null]}
+    class_, mu = (None, None) if card is None else (card.class_, card.mu)
+    low, high = (math.nan, math.nan) if mu is None else mu.interval
+    columns |= {
+        "class": "" if class_ is None else class_.name,
+        **{f"p_{name}": math.nan if class_ is None else class_.probabilities[name] for name in classes.CLASSES},
+        "unlike": math.nan if class_ is None else class_.unlike,
+        "mu": math.nan if mu is None else mu.mu,
+        "mu_low": low,
+        "mu_high": high,
+        "identifiable": mu is not None and mu.identifiable,
+        "verdict": "not tested" if card is None else card.verdict,
+        "remarks": "" if card is None else "; ".join(card.remarks),
+    }
+    return columns
+
+
+_NUMBERS = ("alpha_threshold", "alpha_p", "ks_threshold", "n_outside", "edge", "n_spikes", "spike_edge")
 
 
 def class_card(
@@ -210,23 +230,6 @@ def class_card(
         localised=is_localised,
         remarks=tuple(remarks),
     )
-
-
-def class_columns(found: ClassEstimate | None) -> dict[str, Any]:
-    """Class and probabilities as columns of a table."""
-    if found is None:
-        return {"class": "", "class_unlike": math.nan} | {f"p_{name}": math.nan for name in classes.CLASSES}
-    return {"class": found.name, "class_unlike": found.unlike} | {
-        f"p_{name}": p for name, p in found.probabilities.items()
-    }
-
-
-def mu_columns(found: MuEstimate | None) -> dict[str, Any]:
-    """mu and its interval as columns of a table."""
-    if found is None:
-        return {"mu": math.nan, "mu_low": math.nan, "mu_high": math.nan, "mu_identifiable": False}
-    low, high = found.interval
-    return {"mu": found.mu, "mu_low": low, "mu_high": high, "mu_identifiable": found.identifiable}
 
 
 def _check(w: np.ndarray, n_nulls: int) -> None:
