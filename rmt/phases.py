@@ -32,9 +32,11 @@ HEAVY = 3.0
 COLLAPSED = 0.05
 """From this share of zeros on, the rank has collapsed."""
 
+FEWEST = 20
+"""Eigenvalues that a phase needs."""
+
 _COUNT_VAR = 0.4  # of the number of eigenvalues below a point in the bulk, (ln M + this)/pi^2
 _BULK_KS = (1.3, 0.61)  # the 99 % point of M D for noise, this + this ln M
-_FEWEST = 20
 _PASSES = 3  # over the variance and the outliers, which must not count in it
 
 
@@ -184,9 +186,9 @@ def _bulk_of(x: Array, s: Spectrum, m: Array) -> tuple[Array, Array]:
 
 def _checked(s: Spectrum) -> Float[Array, " M"]:
     x = jnp.asarray(s.eigenvalues)
-    if x.ndim != 1 or not s.complete or s.M < _FEWEST:
+    if x.ndim != 1 or not s.complete or s.M < FEWEST:
         raise ValueError(
-            f"phase(s) needs all eigenvalues of one matrix with M >= {_FEWEST} columns, got shape {x.shape} of M = {s.M};"
+            f"phase(s) needs all eigenvalues of one matrix with M >= {FEWEST} columns, got shape {x.shape} of M = {s.M};"
             " use jax.vmap for a batch"
         )
     return x

@@ -94,7 +94,7 @@ def tables(tmp_path_factory, quick):
     """A small table of mu and one of noise, made here from the library."""
     folder = tmp_path_factory.mktemp("tables")
     how = {"seed": 3, "progress": False}
-    data = mu_simulation.simulate([(30, 30), (30, 15)], n_trials=24, mu=INDICES, entries=["signed Pareto"], **how)
+    data = mu_simulation.simulate({(30, 30): 24, (30, 15): 24}, mu=INDICES, entries=["signed Pareto"], **how)
     mu_table.save(mu_simulation.build(data, 3), folder / "mu.npz")
     data = noise_simulation.simulate({(30, 25): 40, (25, 25): 40}, **how)
     independent = noise_simulation.simulate_independent((10, 20), **how)
@@ -198,8 +198,8 @@ def test_the_shipped_tables_agree_with_their_matrices(true_measures):
     assert max(off.values()) < TOLERANCE
     table = mu_table.shipped()
     N, M, some = int(table.N[0]), int(table.M[0, -1]), table.mu[[1, 9, -1]]
-    how = {"seed": table.seed, "n_trials": table.n_trials, "progress": False}
-    data = mu_simulation.simulate([(N, M)], mu=some.tolist(), entries=["signed Pareto"], **how)[N, M]
+    how = {"seed": table.seed, "progress": False}
+    data = mu_simulation.simulate({(N, M): 400}, mu=some.tolist(), entries=["signed Pareto"], **how)[N, M]
     x = data.summary.values[0, :, 0, 0]
     at = table.entries.index("signed Pareto"), 0, -1, [1, 9, -1]
     std = x.std(axis=1)
@@ -238,7 +238,7 @@ def test_what_cannot_be_is_one_line(tables, tmp_path):
         assert "Not a directory" in error(kind, "--out", tmp_path / "notes.txt" / "t.npz")
         assert "none.npz: no such file" in error(kind, "--check", "--table", tmp_path / "none.npz")
         other = tables / {"mu": "noise.npz", "noise": "mu.npz"}[kind]
-        assert "version 1 but heavytail-lab table of" in error(kind, "--check", "--table", other)
+        assert "version 2 but heavytail-lab table of" in error(kind, "--check", "--table", other)
     assert "as many M for every N, at the same Q = N/M; got 1 at N = 30, 2 at N = 60" in error(
         "mu", "--shapes", "30x30,60x60,60x30", *out
     )

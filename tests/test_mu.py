@@ -139,7 +139,8 @@ def test_a_table_is_read_back_as_it_was_written(tmp_path):
     table = made_table()
     save(table, tmp_path / "mu.npz")
     again = load(tmp_path / "mu.npz")
-    assert (again.entries, again.n_trials, again.seed) == (table.entries, table.n_trials, table.seed)
+    assert (again.entries, again.seed) == (table.entries, table.seed)
+    assert again.n_trials.tolist() == table.n_trials.tolist()
     for name in ("N", "M", "mu", "mean", "cov", "quantiles", "misfit"):
         np.testing.assert_allclose(getattr(again, name), getattr(table, name), rtol=1e-6, atol=1e-6)
 
@@ -151,7 +152,7 @@ def test_a_wrong_table_is_named(tmp_path):
     with pytest.raises(InputError, match=r"x.npz: not heavytail-lab table of mu"):
         load(tmp_path / "x.npz")
     save_arrays(tmp_path / "y.npz", "another table", {"N": np.arange(3)})
-    with pytest.raises(InputError, match=r"y.npz: not heavytail-lab table of mu, version 1 but another table"):
+    with pytest.raises(InputError, match=r"y.npz: not heavytail-lab table of mu, version 2 but another table"):
         load(tmp_path / "y.npz")
     save_arrays(tmp_path / "z.npz", module.KIND, {"N": np.arange(3)})
     with pytest.raises(InputError, match=r"z.npz: damaged: it has no entries"):

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 from scipy import optimize
+from scipy.spatial import KDTree
 from scipy.special import log_softmax
 
 from rmt.calibration.classes import CLASSES, ClassTable, features, neighbour_distance, terms
@@ -30,6 +31,7 @@ TAILS = ((4.0, 8.0), (2.0, 4.0), (0.4, 2.0))
 
 MOST_SPIKES, STRENGTHS = 10, (1.2, 10.0)
 BLOCK = 60
+FEWEST_TRIALS = 60
 RIDGES = (1e-6, 1e-5, 1e-4, 1e-3)
 KEPT = 3000
 """About so many spectra stay in the table."""
@@ -37,10 +39,15 @@ KEPT = 3000
 OUTPUTS = {"features": 1, "label": 0}
 
 
+def trials_of(M: int) -> int:
+    """Matrices of each law of the entries in the shipped table. Where they are large there are fewer, for their time."""
+    return 180 if M <= 300 else 120
+
+
 def _shapes() -> dict[tuple[int, int], int]:
-    columns = {50: 180, 70: 180, 100: 180, 140: 180, 200: 180, 300: 180, 450: 150, 700: 120}
-    ratios = (1, 1.5, 2.5, 4, 8)
-    return {(round(Q * M), M): n for M, n in columns.items() for Q in ratios if Q <= 4 or M <= 300}
+    every, some = (1, 1.5, 2.5, 4, 8), (1, 1.5, 2.5, 4)
+    columns = (50, 70, 100, 140, 200, 300, 450, 700)
+    return {(round(Q * M), M): trials_of(M) for M in columns for Q in (every if M <= 300 else some)}
 
 
 SHAPES: Mapping[tuple[int, int], int] = _shapes()
@@ -120,6 +127,18 @@ def build(data: "Mapping[tuple[int, int], xr.Dataset]", seed: int) -> ClassTable
         n_trials=np.array([ds.sizes["trial"] for ds in data.values()]),
         seed=seed,
     )
+
+
+def deviations(
+    table: ClassTable, N: int, M: int, workers: int | None = None, progress: bool = False
+) -> dict[str, float]:
+    """How far the spectra of a shape that the table keeps are, at worst, from those of its matrices drawn again, in its scales."""
+    i = int(np.flatnonzero((table.N == N) & (table.M == M))[0])
+    ds = simulate({(N, M): int(table.n_trials[i])}, seed=table.seed, workers=workers, progress=progress)[N, M]
+    again = table.standardised(_flat(ds.features.values, 1))
+    shape = again[0, -2:]
+    kept = table.spectra[np.all(np.abs(table.spectra[:, -2:] - shape) < 1e-3, axis=1)]
+    return {"spectra": float(KDTree(again).query(kept)[0].max(initial=0))}
 
 
 def _flat(values: np.ndarray, axes: int) -> np.ndarray:

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from scipy.spatial import KDTree
 from scipy.special import softmax
 
 from rmt.calibration.storage import check_shapes, chosen, damaged, load_arrays, save_table, shipped_arrays
@@ -120,8 +121,6 @@ def terms(z: Float[np.ndarray, "n F"]) -> Float[np.ndarray, "n T"]:
 
 def neighbour_distance(z: Float[np.ndarray, "n F"], spectra: Float[np.ndarray, "m F"]) -> Float[np.ndarray, " n"]:
     """The distance from the `NEIGHBOURS`-th nearest of the others, an equal one not counted."""
-    from scipy.spatial import KDTree
-
     distance, _ = KDTree(spectra).query(z, NEIGHBOURS + 1)
     own = distance[:, 0] == 0
     return np.where(own, distance[:, -1], distance[:, -2])

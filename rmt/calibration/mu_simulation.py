@@ -32,16 +32,20 @@ MU = (*MU, 2.5, 2.75, 3.0, 3.25, 3.5, 4.0, 4.5, 5.0, 6.0, 8.0)
 BLOCK = 50
 
 
+def trials_of(N: int) -> int:
+    """Matrices of each entries, shape and mu in the shipped table. Where they are large there are fewer, for their time."""
+    return 400 if N <= 600 else 200
+
+
 def measure(key: jax.Array, *, entries: str, N: int, M: int, mu: float) -> dict[str, jax.Array]:
     """The summary of one matrix."""
     return {"summary": summary(spectrum(IID(FAMILIES[entries](mu)).sample(key, (N, M))))}
 
 
 def simulate(
-    shapes: Sequence[tuple[int, int]],
+    shapes: Mapping[tuple[int, int], int],
     *,
     seed: int,
-    n_trials: int,
     store: Path | None = None,
     mu: Sequence[float] = MU,
     entries: Sequence[str] = tuple(FAMILIES),
@@ -52,11 +56,11 @@ def simulate(
     """For every shape (N, M) a dataset of `summary`, of dims (entries, mu, N, M, trial, ...); see `sweep_shapes`.
 
     Args:
-        n_trials: matrices of each entries, shape and mu.
+        shapes: (N, M) -> matrices of each entries and mu.
     """
     return sweep_shapes(
         measure,
-        dict.fromkeys(shapes, n_trials),
+        shapes,
         {"entries": tuple(entries), "mu": tuple(mu)},
         purpose="mu",
         seed=seed,
@@ -91,7 +95,7 @@ def build(data: "Mapping[tuple[int, int], xr.Dataset]", seed: int) -> MuTable:
         cov,
         quantiles,
         misfit,
-        first.sizes["trial"],
+        np.array([data[N, Ms[0]].sizes["trial"] for N, Ms in zip(rows, columns, strict=True)]),
         seed,
     )
 
@@ -142,17 +146,16 @@ def deviations(
     """
     if entries not in FAMILIES:
         raise InputError(f"entries are {', '.join(FAMILIES)}; the table has {entries!r}, which cannot be drawn again")
+    n = int(np.flatnonzero(table.N == N)[0])
     data = simulate(
-        [(N, M)],
+        {(N, M): int(table.n_trials[n])},
         seed=table.seed,
-        n_trials=table.n_trials,
         mu=tuple(map(float, table.mu)),
         entries=(entries,),
         workers=workers,
         progress=progress,
     )
     mean, cov, quantiles, misfit = _calibrated_family(entries, data[N, M])
-    n = int(np.flatnonzero(table.N == N)[0])
     at = table.entries.index(entries), n, int(np.flatnonzero(table.M[n] == M)[0])
     std = np.sqrt(np.einsum("jkk->jk", cov))
     off = {

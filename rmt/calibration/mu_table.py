@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy.interpolate import CubicSpline
 
 from rmt.calibration.storage import check_shapes, damaged, load_arrays, save_table, shipped_arrays
 from rmt.calibration.summary import N_FEATURES
 from rmt.errors import InputError
 
-KIND = "heavytail-lab table of mu, version 1"
+KIND = "heavytail-lab table of mu, version 2"
 LEVELS = (0.005, 0.025, 0.05, 0.16, 0.5, 0.84, 0.95, 0.975, 0.995)
 FIT_LEVEL = 0.99
 FINE = 200  # points in ln mu of a likelihood
@@ -121,7 +121,7 @@ class MuTable:
         M: columns, M[i] those that go with N[i], falling.
         mu: tail indices, rising.
         mean, cov, quantiles, misfit: as in `Family`, by entries, N and M.
-        n_trials: matrices simulated for each of them.
+        n_trials: matrices simulated for each of them, by N.
         seed: of the simulation.
     """
 
@@ -133,7 +133,7 @@ class MuTable:
     cov: Float[np.ndarray, "E n m J K K"]
     quantiles: Float[np.ndarray, "E n m J P"]
     misfit: Float[np.ndarray, "E n m J"]
-    n_trials: int
+    n_trials: Int[np.ndarray, " n"]
     seed: int
 
     def family(self, entries: str, N: int, M: int) -> Family:
@@ -231,17 +231,18 @@ def shipped() -> MuTable:
 def _checked(values: Mapping[str, np.ndarray], where: object) -> MuTable:
     names = ("N", "M", "mu", "mean", "cov", "quantiles", "misfit")
     numbers = {name: np.asarray(values[name], float) for name in names}
-    entries, n_trials, seed = tuple(map(str, values["entries"])), int(values["n_trials"]), int(values["seed"])
+    entries, n_trials, seed = tuple(map(str, values["entries"])), values["n_trials"].astype(int), int(values["seed"])
     table = MuTable(entries=entries, n_trials=n_trials, seed=seed, **numbers)
     grid = (len(entries), *table.M.shape, len(table.mu))
     shapes = {
         "N": table.M.shape[:1],
+        "n_trials": table.M.shape[:1],
         "mean": (*grid, N_FEATURES),
         "cov": (*grid, N_FEATURES, N_FEATURES),
         "quantiles": (*grid, len(LEVELS)),
         "misfit": grid,
     }
-    check_shapes(numbers, shapes, where)
+    check_shapes(numbers | {"n_trials": n_trials}, shapes, where)
     if not all(np.all(np.diff(axis) > 0) for axis in (table.N, table.mu, -table.M)):
         raise damaged(where, "its axes are not in order")
     return table

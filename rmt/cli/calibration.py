@@ -1,9 +1,9 @@
-"""`rmt calibrate`: the tables behind `estimate_mu` and the thresholds of noise, for other shapes, or drawn again and compared."""
+"""`rmt calibrate`: the tables behind `estimate_mu`, `classify` and the thresholds of noise: made, or drawn again and compared."""
 
 import math
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -119,16 +119,19 @@ def mu(
     grid = [(int(N), int(M)) for N, Ms in zip(shipped.N, shipped.M, strict=True) for M in Ms]
     asked = grid if shapes is None else _shapes(shapes, mu_table.FEWEST_COLUMNS)
     rows, columns = mu_table.rows_and_columns(asked)
-    n_trials = _trials(trials, mu_table.FEWEST_TRIALS, shipped.n_trials)
+    counts = {
+        (N, M): _trials(trials, mu_table.FEWEST_TRIALS, mu_simulation.trials_of(N))
+        for N, Ms in zip(rows, columns, strict=True)
+        for M in Ms
+    }
     indices = mu_simulation.MU if mu is None else _mu(mu)
     families = tuple(mu_simulation.FAMILIES) if entries is None else _entries(entries, mu_simulation.FAMILIES)
     seed = shipped.seed if seed is None else seed
     parts = _parts(out, mu_table.load)
     keep_compiled_programs()
     data = mu_simulation.simulate(
-        [(N, M) for N, Ms in zip(rows, columns, strict=True) for M in Ms],
+        counts,
         seed=seed,
-        n_trials=n_trials,
         store=parts,
         mu=indices,
         entries=families,
@@ -139,7 +142,7 @@ def mu(
     mu_table.save(mu_simulation.build(data, seed), out)
     typer.echo(f"shapes: {_listed(data)}")
     typer.echo(f"mu: {len(indices)} from {indices[0]:g} to {indices[-1]:g}, of {', '.join(families)}")
-    typer.echo(f"matrices: {n_trials} of each, seed {seed}")
+    typer.echo(f"matrices: {_range(counts.values())} of each, seed {seed}")
     _written(out, f'estimate_mu(s, table="{out}")')
 
 
@@ -206,9 +209,65 @@ def noise(
     typer.echo(f"shapes: {_listed(data)}")
     alone = [what for what in noise_table.WHAT if what not in made.coefficients]
     typer.echo("between them: " + (f"nothing of {', '.join(alone)}" if alone else "a smooth surface"))
-    fewest, most = min(counts.values()), max(counts.values())
-    typer.echo(f"matrices: {fewest if fewest == most else f'{fewest} to {most}'} of each, seed {seed}")
+    typer.echo(f"matrices: {_range(counts.values())} of each, seed {seed}")
     _written(out, f'noise_threshold(N, M, table="{out}")')
+
+
+@calibrate.command()
+@command
+def classes(
+    out: Out = None,
+    shapes: Shapes = None,
+    trials: Trials = None,
+    seed: Seed = None,
+    jobs: Jobs = None,
+    restart: Restart = False,
+    check: Check = False,
+    table: Table = None,
+    cells: CellCount = None,
+    check_seed: CheckSeed = None,
+) -> None:
+    """The table of rmt.calibration.classify, of features of simulated matrices.
+
+    With --out: a regression through all shapes, which should lie around those
+    it is asked about. What is simulated stays in the folder FILE.parts, and the
+    same command continues, or adds shapes or trials.
+
+    With --check: draws the matrices of a few shapes of a table again and
+    compares the spectra that it keeps. Exit code 1 if one disagrees.
+
+    Examples:
+
+      rmt calibrate classes --shapes 768x768,1536x768,3072x768 --out classes.npz
+      rmt calibrate classes --check --cells 1
+    """
+    making = {"--shapes": shapes, "--trials": trials, "--seed": seed, "--restart": restart}
+    _one_of(out, check, making, {"--table": table, "--cells": cells, "--check-seed": check_seed})
+    from rmt.calibration import class_simulation
+    from rmt.calibration import classes as class_table
+    from rmt.phases import FEWEST
+
+    held = class_table.load(table) if table is not None else class_table.shipped()
+    if check:
+        keep_compiled_programs()
+        every: Cells = {
+            f"classes, {N} x {M}": (n * M * M, partial(class_simulation.deviations, held, N, M, jobs))
+            for N, M, n in zip(held.N.tolist(), held.M.tolist(), held.n_trials.tolist(), strict=True)
+        }
+        _compare(every, cells or CELLS, check_seed)
+        return
+    assert out is not None
+    asked = list(class_simulation.SHAPES) if shapes is None else _shapes(shapes, FEWEST)
+    counts = {(N, M): _trials(trials, class_simulation.FEWEST_TRIALS, class_simulation.trials_of(M)) for N, M in asked}
+    seed = held.seed if seed is None else seed
+    parts = _parts(out, class_table.load)
+    keep_compiled_programs()
+    data = class_simulation.simulate(counts, seed=seed, store=parts, workers=jobs, restart=restart)
+    _all_finite(data)
+    class_table.save(class_simulation.build(data, seed), out)
+    typer.echo(f"shapes: {_listed(data)}")
+    typer.echo(f"matrices: {_range(counts.values())} of each law of the entries, seed {seed}")
+    _written(out, f'classify(s, table="{out}")')
 
 
 def _one_of(out: Path | None, check: bool, making: Mapping[str, Any], checking: Mapping[str, Any]) -> None:
@@ -287,6 +346,11 @@ def _all_finite(data: "Mapping[tuple[int, int], xr.Dataset]") -> None:
 def _listed(shapes: "Mapping[tuple[int, int], Any]") -> str:
     names = [f"{N} x {M}" for N, M in shapes]
     return ", ".join(names) if len(names) < 8 else f"{len(names)}, from {names[0]} to {names[-1]}"
+
+
+def _range(counts: Collection[int]) -> str:
+    fewest, most = min(counts), max(counts)
+    return str(fewest) if fewest == most else f"{fewest} to {most}"
 
 
 def _written(out: Path, use: str) -> None:

@@ -31,7 +31,7 @@ HERE = Path(__file__)
 def rows(table: MuTable, shapes: Sequence[tuple[int, int]], store: Path, n_trials: int = N_TRIALS) -> list[dict]:
     """One row for every shape, family and mu, stated or not."""
     found = []
-    for (N, M), ds in simulate(shapes, seed=SEED, n_trials=n_trials, store=store, mu=MU).items():
+    for (N, M), ds in simulate(dict.fromkeys(shapes, n_trials), seed=SEED, store=store, mu=MU).items():
         for name in ds.entries.values:
             for mu in MU:
                 x = ds.summary.sel(entries=name, mu=mu).isel(N=0, M=0).values
