@@ -45,9 +45,8 @@ def trials_of(M: int) -> int:
 
 
 def _shapes() -> dict[tuple[int, int], int]:
-    every, some = (1, 1.5, 2.5, 4, 8), (1, 1.5, 2.5, 4)
-    columns = (50, 70, 100, 140, 200, 300, 450, 700)
-    return {(round(Q * M), M): trials_of(M) for M in columns for Q in (every if M <= 300 else some)}
+    ratios = dict.fromkeys((50, 70, 100, 140, 200, 300), (1, 1.5, 2.5, 4, 8)) | {450: (1, 1.5, 2.5, 4), 700: (1, 1.5)}
+    return {(round(Q * M), M): trials_of(M) for M, Qs in ratios.items() for Q in Qs}
 
 
 SHAPES: Mapping[tuple[int, int], int] = _shapes()

@@ -49,8 +49,14 @@ class ClassEstimate:
     @property
     def name(self) -> str:
         """The class whose probability is at least `DECIDED`; undecided if there is none, or the spectrum is unlike all."""
-        best = max(self.probabilities, key=lambda name: self.probabilities[name])
-        return best if self.probabilities[best] >= DECIDED and self.unlike <= 1 else UNDECIDED
+        return self.likely[0] if len(self.likely) == 1 else UNDECIDED
+
+    @property
+    def likely(self) -> tuple[str, ...]:
+        """The most probable classes, the first of them first, that have `DECIDED` together; none if the spectrum is unlike all."""
+        falling = sorted(self.probabilities, key=lambda name: -self.probabilities[name])
+        together = np.cumsum([self.probabilities[name] for name in falling])
+        return tuple(falling[: 1 + int(np.sum(together < DECIDED))]) if self.unlike <= 1 else ()
 
 
 @dataclass(frozen=True)
@@ -130,8 +136,13 @@ def classify(s: Spectrum, table: "ClassTable | str | Path | None" = None) -> Cla
     """The class of a spectrum among `CLASSES`, with probabilities.
 
     They are for a matrix drawn from one of the five, each as likely as the others, the entries signed Pareto, Student t or
-    centred Lomax in the heavy-tailed ones and Gaussian, Laplace or random signs otherwise. A trained matrix need not be any of
-    them: `unlike` says how far its spectrum is from theirs.
+    centred Lomax in the heavy-tailed ones and Gaussian, Laplace or Student t(10) otherwise. Noise is never called MP, since no
+    spectrum tells it from a weak tail without outliers: MP and WHT are likely then (`ClassEstimate.likely`).
+
+    A trained matrix need not be any of the five, and its spectrum can look like one of them all the same: columns whose scales
+    differ, or that are correlated, make a spectrum that is called VHT or MHT. `unlike` tells only what is unlike all five.
+    Whether the entries are independent the shuffled ones say (`rmt.calibration.null_tests`), and `estimate_mu` whether any tail
+    has such a spectrum.
 
     Args:
         s: all eigenvalues of one N x M matrix.
@@ -141,7 +152,9 @@ def classify(s: Spectrum, table: "ClassTable | str | Path | None" = None) -> Cla
         ValueError: s is a batch, or has not all eigenvalues.
         InputError: the shape is outside of the table; the matrix has not full rank; the table cannot be read.
 
-    Accuracy: of 1,000 fresh matrices of shapes between those of the table: see `tests/benchmarks/classes.json`.
+    Accuracy: of 1,000 fresh matrices, 200 of each class and of shapes between those of the table, 75 % have the right class as the
+        most probable one; 43 % are decided, of which 95 % are right. The expected calibration error is 0.014, and 0.010 to 0.027
+        for the probability of each class (`tests/benchmarks/classes.json`, with the confusion matrix).
     """
     if s.eigenvalues.ndim != 1 or not s.complete:
         raise ValueError(

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import ArrayLike, Float
 
-from rmt.calibration.mu_table import MuTable, load, shipped
+from rmt.calibration.mu_table import Family, MuTable, load, shipped
 from rmt.calibration.storage import chosen
 from rmt.calibration.summary import check_full_rank, summary
 from rmt.spectra import Spectrum
@@ -132,3 +132,38 @@ def _together(found: Mapping[str, _Reading]) -> MuEstimate:
     mu = np.exp(np.average(np.log(median[there]), weights=weight[there])) if there.any() else median[np.argmax(weight)]
     interval = min(of.low for of in fits.values()), max(of.high for of in fits.values())
     return MuEstimate(float(mu), interval, tuple(fits), refused, by_entries)
+
+
+def rows_to_know(
+    mu: ArrayLike, Q: float, entries: str, accuracy: float = 0.1, table: "MuTable | str | Path | None" = None
+) -> Float[np.ndarray, "*batch"]:
+    """The N from which on one N x N/Q matrix tells mu to that accuracy: the identifiability of mu.
+
+    Known to 10 % means that the 95 % interval of the matrix whose estimate is mu reaches from mu/1.1 to 1.1 mu, by the geometric
+    mean of the two sides. inf where the largest N of the table is too small, its smallest N where that will do.
+
+    Args:
+        mu: tail indices, within the table's.
+        Q: aspect ratio N/M.
+        entries: the family, stated.
+        accuracy: 0.1 for 10 %.
+        table: as for `estimate_mu`.
+
+    Raises:
+        InputError: Q or the family is not in the table.
+    """
+    table = chosen(table, shipped, load)
+    mu = np.asarray(mu, float)
+    N = np.unique(np.round(np.geomspace(table.N[0], table.N[-1], _N_STEPS)).astype(int))
+    known = np.stack([_half_width(table.family(entries, n, math.ceil(n / Q)), mu) <= math.log1p(accuracy) for n in N])
+    from_here_on = np.logical_and.accumulate(known[::-1])[::-1]
+    return np.where(from_here_on.any(axis=0), N[np.argmax(from_here_on, axis=0)], math.inf)[()]
+
+
+_N_STEPS = 40
+
+
+def _half_width(family: Family, mu: np.ndarray) -> np.ndarray:
+    """Half of ln(high/low), of the interval of a matrix whose estimate is mu."""
+    statistic = family.statistic_at(mu, 0.5)
+    return np.log(family.mu_at(statistic, 0.025) / np.maximum(family.mu_at(statistic, 0.975), 1e-300)) / 2

@@ -34,7 +34,7 @@ BLOCK = 50
 
 def trials_of(N: int) -> int:
     """Matrices of each entries, shape and mu in the shipped table. Where they are large there are fewer, for their time."""
-    return 400 if N <= 600 else 200
+    return 400 if N <= 600 else 150
 
 
 def measure(key: jax.Array, *, entries: str, N: int, M: int, mu: float) -> dict[str, jax.Array]:

@@ -98,6 +98,10 @@ class Family(Moments):
     quantiles: Float[np.ndarray, "J P"]
     misfit: Float[np.ndarray, " J"]
 
+    def statistic_at(self, mu: Float[np.ndarray, "*batch"], level: float) -> Float[np.ndarray, "*batch"]:
+        """The quantile of the statistic at mu."""
+        return CubicSpline(self.log_mu, self.quantiles[:, LEVELS.index(level)])(np.log(mu))
+
     def mu_at(self, statistic: Float[np.ndarray, "*batch"], level: float) -> Float[np.ndarray, "*batch"]:
         """The mu at which the statistic would be the quantile of that level: 0 or inf beyond the grid."""
         log_mu = np.linspace(self.log_mu[0], self.log_mu[-1], 10 * FINE)
