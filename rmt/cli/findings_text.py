@@ -1,12 +1,10 @@
 """The text that `rmt fit` prints: 80 columns, plain when piped."""
 
-import textwrap
 from collections.abc import Iterator
 from typing import Any
 
 from rmt.cli.findings import BOOTSTRAP, LARGEST_SCAN, MATRIX_BOOTSTRAP, Findings
-
-_WIDTH, _NAME, _VALUE = 80, 10, 10
+from rmt.cli.sharing import entry, short, words
 
 
 def lines(f: Findings) -> Iterator[tuple[str, bool]]:
@@ -14,10 +12,10 @@ def lines(f: Findings) -> Iterator[tuple[str, bool]]:
     what = f"{f.n} values" if f.N is None else f"{f.n} eigenvalues of W^T W / N, W of {f.N} x {f.M}"
     yield f"{f.file}: {what}", False
     yield "", False
-    yield from _entry("alpha", _short(f.alpha), *_alpha(f))
-    yield from _entry("xmin", _short(f.xmin), *_xmin(f))
-    yield from _entry("tail", str(f.n_tail), f"of {f.n} values, {f.decades:.1f} decades up to xmax = {_short(f.xmax)}")
-    yield from _entry("D", f"{f.ks:.3g}", f.sides)
+    yield from entry("alpha", short(f.alpha), *_alpha(f))
+    yield from entry("xmin", short(f.xmin), *_xmin(f))
+    yield from entry("tail", str(f.n_tail), f"of {f.n} values, {f.decades:.1f} decades up to xmax = {short(f.xmax)}")
+    yield from entry("D", f"{f.ks:.3g}", f.sides)
     if f.p_value is not None:
         yield from _p_value(f)
     yield from _flags(f)
@@ -26,22 +24,8 @@ def lines(f: Findings) -> Iterator[tuple[str, bool]]:
         yield from ((line, False) for line in _comparison(f.comparison))
 
 
-def _entry(name: str, value: str, *notes: str, flagged: bool = False) -> Iterator[tuple[str, bool]]:
-    """A name, a value, and notes, each on lines of its own beside them."""
-    wrapped = [line for note in notes for line in textwrap.wrap(note, _WIDTH - _NAME - _VALUE)] or [""]
-    yield f"{name:{_NAME}}{value:{_VALUE}}{wrapped[0]}".rstrip(), flagged
-    yield from ((" " * (_NAME + _VALUE) + line, flagged) for line in wrapped[1:])
-
-
-def _words(name: str, words: str, flagged: bool = False) -> Iterator[tuple[str, bool]]:
-    """A name and words without a value."""
-    first, *rest = textwrap.wrap(words, _WIDTH - _NAME)
-    yield f"{name:{_NAME}}{first}", flagged
-    yield from ((" " * _NAME + line, flagged) for line in rest)
-
-
 def _alpha(f: Findings) -> tuple[str, str]:
-    ends = f"95 % interval {_short(f.alpha_low)} to {_short(f.alpha_high)}"
+    ends = f"95 % interval {short(f.alpha_low)} to {short(f.alpha_high)}"
     return ends, {
         BOOTSTRAP: f"from {f.n_resamples} resamples of independent values",
         MATRIX_BOOTSTRAP: f"from {f.n_matrices} matrices of entries drawn from those of W, as if independent",
@@ -57,7 +41,7 @@ def _given_xmin(f: Findings) -> str:
 def _xmin(f: Findings) -> tuple[str, ...]:
     if f.xmin_low is None or f.xmin_high is None or f.xmin_low == f.xmin_high:
         return ()
-    return (f"95 % interval {_short(f.xmin_low) if f.xmin_low else 'anything up'} to {_short(f.xmin_high)}",)
+    return (f"95 % interval {short(f.xmin_low) if f.xmin_low else 'anything up'} to {short(f.xmin_high)}",)
 
 
 def _p_value(f: Findings) -> Iterator[tuple[str, bool]]:
@@ -70,26 +54,30 @@ def _p_value(f: Findings) -> Iterator[tuple[str, bool]]:
         notes.append(f"{f.p_scaled:.2g} of sqrt(n_tail) D, which is uniform under a power law as the first is not")
     if f.N is not None:
         notes.append("both as if the eigenvalues were independent, which they are not")
-    yield from _entry("p", f"{f.p_value:.2g}", *notes, flagged=rejected)
+    yield from entry("p", f"{f.p_value:.2g}", *notes, flagged=rejected)
 
 
 def _flags(f: Findings) -> Iterator[tuple[str, bool]]:
-    yield from _words("status", f.status if f.remedy is None else f"{f.status}: {f.remedy}", flagged=bool(f.remedy))
+    yield from words("status", f.status if f.remedy is None else f"{f.status}: {f.remedy}", flagged=bool(f.remedy))
     if f.clear_minimum:
-        yield from _words("search", "D has a clear minimum")
+        yield from words("search", "D has a clear minimum")
     elif f.clear_minimum is False:
-        yield from _words("search", "D has no clear minimum: it is as low at another xmin, with another alpha", True)
+        yield from words(
+            "search", "D has no clear minimum: it is as low at another xmin, with another alpha", flagged=True
+        )
     elif f.n > LARGEST_SCAN:
-        words = f"for more than {LARGEST_SCAN} values D(xmin) is looked at and drawn with --picture PATH only"
-        yield from _words("search", words)
+        note = f"for more than {LARGEST_SCAN} values D(xmin) is looked at and drawn with --picture PATH only"
+        yield from words("search", note)
     if f.bulk_share is not None and f.lambda_plus is not None:
-        words = f"{100 * f.bulk_share:.0f} % of the tail lies inside the Marchenko-Pastur bulk, which ends at "
-        words += _short(f.lambda_plus)
+        note = f"{100 * f.bulk_share:.0f} % of the tail lies inside the Marchenko-Pastur bulk, which ends at "
+        note += short(f.lambda_plus)
         if f.in_bulk:
-            words += ": this fits the edge of the bulk, not a tail"
-        yield from _words("bulk", words, flagged=bool(f.in_bulk))
+            note += ": this fits the edge of the bulk, not a tail"
+        yield from words("bulk", note, flagged=bool(f.in_bulk))
     if f.n_failed:
-        yield from _words("resamples", f"{f.n_failed} of {f.n_resamples + f.n_matrices} could not be fitted", True)
+        yield from words(
+            "resamples", f"{f.n_failed} of {f.n_resamples + f.n_matrices} could not be fitted", flagged=True
+        )
 
 
 _LAWS = {
@@ -124,7 +112,3 @@ def _parameters(row: dict[str, Any]) -> str:
 
 def _or_dash(x: float | None, spec: str) -> str:
     return "-" if x is None else format(x, spec)
-
-
-def _short(x: float) -> str:
-    return f"{x:.4g}"

@@ -1,7 +1,6 @@
 """`rmt fit`: the tail of the numbers in a file, with what it is worth."""
 
 import math
-import re
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -9,20 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rmt.console import boundary, keep_compiled_programs, one_line, written_whole
+from rmt.cli.sharing import ArrayName, File, Json, NoPicture, drawn, picture_path, upright
+from rmt.console import boundary, keep_compiled_programs
 from rmt.errors import InputError
 
 if TYPE_CHECKING:
     from rmt.spectra import Spectrum
-    from rmt.tails import Diagnosis, Method
+    from rmt.tails import Method
 
 RESAMPLES, RESAMPLES_FOR_P = 1000, 2500
 """As many as an interval, and a p-value to two digits, need."""
 
 MATRICES, MATRIX_WORK = 200, 5e9
 """As many replicated matrices as an interval needs, where N M^2 is small enough: this many take a minute."""
-
-PICTURES = (".svg", ".png", ".pdf")
 
 
 class MethodName(StrEnum):
@@ -41,9 +39,7 @@ class Sides(StrEnum):
     two_sided = "two-sided"
 
 
-File = Annotated[Path, typer.Argument(metavar="FILE", help=".npy, .npz, .csv or .txt; - for standard input.")]
 Column = Annotated[str | None, typer.Option(metavar="NAME|N", help="Column to fit, by name or number from 0.")]
-ArrayName = Annotated[str | None, typer.Option(metavar="NAME|N", help="Array of an .npz, by name or number from 0.")]
 Matrix = Annotated[bool, typer.Option("--matrix", help="FILE is a matrix W: fit its spectrum.")]
 Transpose = Annotated[bool, typer.Option("--transpose", help="With --matrix: W transposed.")]
 MethodOption = Annotated[MethodName, typer.Option(metavar="NAME", help="clauset, truncated, hill or weightwatcher.")]
@@ -60,8 +56,6 @@ Seed = Annotated[int, typer.Option(metavar="N", min=0, max=2**32 - 1, help="Seed
 PValue = Annotated[bool, typer.Option("--p-value", help=f"Test the fit, with {RESAMPLES_FOR_P} resamples by default.")]
 NoCompare = Annotated[bool, typer.Option("--no-compare", help="Leave out the other laws.")]
 Picture = Annotated[Path | None, typer.Option(help=".svg, .png or .pdf; NAME-fit.svg of FILE's NAME by default.")]
-NoPicture = Annotated[bool, typer.Option("--no-picture", help="Draw none.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON; draws only with --picture.")]
 
 
 @boundary()
@@ -108,12 +102,10 @@ def fit(
         raise InputError("--transpose goes with --matrix")
     if resamples == 0 and p_value:
         raise InputError("--p-value needs resamples; leave out --resamples 0")
-    if picture is not None and no_picture:
-        raise InputError("--picture and --no-picture exclude each other; give one")
-    target = _picture(file, array or column, picture, no_picture or as_json)
+    target = picture_path(file, array or column, "fit", picture, no_picture, as_json)
     name = shown_name(file)
     numbers = load_array(file, column, array)
-    W = _matrix(name, numbers, transpose) if matrix else None
+    W = upright(name, numbers, transpose, "--matrix") if matrix else None
     if W is None and numbers.ndim != 1:
         advice = "--matrix to fit its spectrum, or --column to fit one column" if numbers.ndim == 2 else "a 1-D array"
         raise InputError(f"{name}: holds an array of shape {numbers.shape}; give {advice}")
@@ -134,7 +126,11 @@ def fit(
     if not as_json:
         for line, flagged in lines(found):
             typer.secho(line, fg="yellow" if flagged else None)
-    if target is not None and diagnosis is not None and _drawn(target, data, diagnosis, asked=picture is not None):
+    if (
+        target is not None
+        and diagnosis is not None
+        and drawn(target, picture is not None, "diagnosis", data, diagnosis)
+    ):
         found = replace(found, picture=str(target))
         if not as_json:
             typer.echo(f"\npicture: {target}")
@@ -202,30 +198,6 @@ def _number(option: str, text: str, needs: str) -> float:
     return value
 
 
-def _picture(file: Path, part: str | None, asked: Path | None, unless_asked: bool) -> Path | None:
-    """Where to draw; what cannot work is found out now, and not after the work."""
-    from rmt.datafiles import STDIN
-
-    if asked is None:
-        stem = ("stdin" if file == STDIN else file.stem) + (re.sub(r"\W+", "-", f"-{part}") if part else "")
-        return None if unless_asked else Path(f"{stem}-fit.svg")
-    if asked.suffix not in PICTURES:
-        raise InputError(f"--picture {asked}: end it in {', '.join(PICTURES[:-1])} or {PICTURES[-1]}")
-    if asked.is_dir():
-        raise InputError(f"--picture {asked}: is a folder")
-    return asked
-
-
-def _matrix(name: str, W: Any, transpose: bool) -> Any:
-    if W.ndim != 2:
-        raise InputError(f"{name}: --matrix needs a 2-D array, this one has shape {W.shape}")
-    W = W.T if transpose else W
-    if W.shape[0] < W.shape[1]:
-        advice = "leave out --transpose" if transpose else "pass --transpose"
-        raise InputError(f"{name}: a spectrum needs N >= M, got {W.shape[0]} x {W.shape[1]}; {advice}")
-    return W
-
-
 def _n_matrices(W: Any) -> int:
     N, M = W.shape
     return MATRICES if N * M * M <= MATRIX_WORK else 0
@@ -239,22 +211,3 @@ def _spectrum(W: Any) -> "Spectrum":
         s = spectrum(W)
         s.eigenvalues.block_until_ready()
     return s
-
-
-def _drawn(target: Path, data: Any, diagnosis: "Diagnosis", asked: bool) -> bool:
-    """Write the picture; one that nobody asked for may fail, with a line that says so."""
-    from rmt import plots
-
-    try:
-        with written_whole(target) as aside:
-            figure = plots.diagnosis(data, diagnosis)
-            if target.suffix == ".svg":
-                aside.write_text(plots.svg(figure), encoding="utf-8")
-            else:
-                figure.savefig(aside, format=target.suffix[1:])
-    except OSError as error:
-        if asked:
-            raise
-        typer.echo(f"no picture: {one_line(error)}", err=True)
-        return False
-    return True
