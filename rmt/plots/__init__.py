@@ -8,10 +8,11 @@ An experiment composes `figure` with primitives that each draw one thing and ret
     legend(fig)
     path.write_text(svg(fig))
 
-`diagnosis` and `decades` are whole figures of a fit, and of many. Measured points are coloured markers with error bars, theory
-is a solid dark line, a published line is dashed.
+`diagnosis`, `decades` and `card` are whole figures: of a fit, of many, of a matrix. Measured points are coloured markers with error
+bars, theory is a solid dark line, a published line is dashed.
 """
 
+from rmt.plots.card import card as card
 from rmt.plots.decades import decades as decades
 from rmt.plots.densities import ecdf as ecdf
 from rmt.plots.densities import esd as esd

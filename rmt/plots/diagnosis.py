@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from rmt.plots.figures import COLOURS, GREY, LabFigure, dress, figure, headline, legend, styled
+from rmt.plots.figures import COLOURS, LabFigure, figure, headline, legend, nothing, stacked, styled
 from rmt.plots.search import scan_alpha, scan_distance
 from rmt.plots.tails import alpha_of, tail_density, tail_fit
 from rmt.spectra import Spectrum
@@ -56,19 +56,19 @@ def diagnosis(data: Spectrum | ArrayLike, d: "Diagnosis", cols: int = 2) -> LabF
         tail_fit(loglog, data, d.fit, label)
         tail_density(loglinear, data, d.fit, log=True, label=label)
     else:
-        _nothing(loglog, "there is no positive value")
-        _nothing(loglinear, "there is no positive value")
+        nothing(loglog, "there is no positive value")
+        nothing(loglinear, "there is no positive value")
     if np.any(np.isfinite(every)):
         tail_density(linear, data, d.fit, label=label)
     else:
-        _nothing(linear, "there is no finite value")
-    searches = [search]
+        nothing(linear, "there is no finite value")
+    searches = (search,)
     if d.fit.ok and np.any(d.scan.candidate):
-        searches = _stacked(search)
+        searches = stacked(search, (5, 3))
         scan_distance(searches[0], d).set_xlabel("")
         scan_alpha(searches[1], d)
     else:
-        _nothing(search, "nothing could be searched")
+        nothing(search, "nothing could be searched")
     if not of_spectrum:
         loglog.set(xlabel="value x", ylabel="share of values ≥ x")
         linear.set_xlabel("value x")
@@ -101,24 +101,6 @@ def _words(d: "Diagnosis", all_of_them: str) -> tuple[str, list[str]]:
     if status != Status.OK:
         notes.append(f"Note, {status.remedy}.")
     return fitted, notes
-
-
-def _stacked(ax: Axes) -> list[Axes]:
-    """The place of one panel, for two that share the x axis: the upper keeps the title and more of the height."""
-    place, title, fig = ax.get_subplotspec(), ax.get_title(loc="left"), ax.figure
-    assert place is not None  # it is one of subplots
-    ax.remove()
-    grid = place.subgridspec(2, 1, height_ratios=(5, 3), hspace=0.02)
-    upper = dress(fig.add_subplot(grid[0]))
-    lower = dress(fig.add_subplot(grid[1], sharex=upper))
-    upper.tick_params(which="both", labelbottom=False)
-    upper.set_title(title)
-    return [upper, lower]
-
-
-def _nothing(ax: Axes, why: str) -> None:
-    ax.text(0.5, 0.5, why, transform=ax.transAxes, ha="center", va="center", color=GREY)
-    ax.set_axis_off()
 
 
 def _bulk_edge(ax: Axes, lambda_plus: float) -> None:

@@ -122,6 +122,30 @@ def dress(ax: Axes) -> Axes:
 
 
 @styled
+def stacked(ax: Axes, heights: tuple[float, float], sharex: bool = True) -> tuple[Axes, Axes]:
+    """The place of one panel, for two, one above the other in a ratio of heights; the upper keeps the title.
+
+    With `sharex` they touch, and the lower one alone has the ticks of x.
+    """
+    place, title, fig = ax.get_subplotspec(), ax.get_title(loc="left"), ax.figure
+    assert place is not None  # it is one of subplots
+    ax.remove()
+    grid = place.subgridspec(2, 1, height_ratios=heights, hspace=0.02 if sharex else None)
+    upper = dress(fig.add_subplot(grid[0]))
+    lower = dress(fig.add_subplot(grid[1], sharex=upper if sharex else None))
+    if sharex:
+        upper.tick_params(which="both", labelbottom=False)
+    upper.set_title(title)
+    return upper, lower
+
+
+def nothing(ax: Axes, why: str) -> None:
+    """Say in a panel why it is empty."""
+    ax.text(0.5, 0.5, why, transform=ax.transAxes, ha="center", va="center", color=GREY)
+    ax.set_axis_off()
+
+
+@styled
 def log_axes(ax: Axes, which: str = "xy") -> Axes:
     """Make "x", "y" or both axes logarithmic; error bars that reach below zero are cut at the frame."""
     for name in which:
