@@ -69,3 +69,19 @@ def test_every_public_name_is_there_and_documented():
         assert getattr(rmt, name).__doc__, name
     with pytest.raises(AttributeError, match="no attribute 'fit_tails'"):
         rmt.fit_tails  # noqa: B018
+
+
+def test_the_card_and_its_parts_are_public():
+    from rmt import calibration
+
+    for name in (
+        "class_card",
+        "Card",
+        "classify",
+        "ClassEstimate",
+        "ClassTable",
+        "null_spectra",
+        "null_tests",
+        "NullTest",
+    ):
+        assert getattr(calibration, name).__doc__, name

@@ -9,7 +9,7 @@ from dataclasses import replace
 import jax
 import numpy as np
 import pytest
-from conftest import printed_quickly
+from conftest import ROOT, printed_quickly
 from typer.testing import CliRunner
 
 from rmt import plots
@@ -31,7 +31,7 @@ def made() -> dict[str, np.ndarray]:
     return {
         "gaussian": rng.normal(size=(N, M)),
         "heavy": (rng.pareto(1.5, (N, M)) + 1) * rng.choice([-1, 1], (N, M)),
-        "spiked": rng.normal(size=(N, M)) + left @ np.diag([30.0, 22.0]) @ right.T,
+        "spiked": rng.normal(size=(N, M)) + left @ np.diag([25.0, 19.0]) @ right.T,
         "collapsed": rng.normal(size=(N, 10)) @ rng.normal(size=(10, M)),
         "tiny": rng.normal(size=(10, 10)),
     }
@@ -162,6 +162,16 @@ def test_a_star_is_beyond_every_replicate(cards):
     assert "*" not in said(cards["gaussian"]).replace("* beyond", "")
 
 
+def test_readme_shows_what_is_printed():
+    (code, shown) = re.search(
+        r"```python\n(import numpy[^`]*np.save\(\"weights.npy\"[^`]*)```[^`]*```\n([^`]*)```",
+        (ROOT / "README.md").read_text(),
+    ).groups()
+    exec(code, {})
+    printed = iter(invoke("weights.npy", "--no-picture").stdout.splitlines())
+    assert all(row in printed for row in shown.splitlines() if row != "...")
+
+
 @pytest.mark.parametrize(
     ("name", "change", "words"),
     [
@@ -179,7 +189,7 @@ def test_a_star_is_beyond_every_replicate(cards):
             {"class_": ClassEstimate({"MP": 0.6, "WHT": 0.397, "VHT": 0.003}, 0.5)},
             "class undecided: no probability is 0.8 or more MP 0.60, WHT 0.40: probabilities",
         ),
-        ("gaussian", {"class_": ClassEstimate({"MP": 0.9, "WHT": 0.1}, 0.5)}, "class MP: independent entries, light-"),
+        ("gaussian", {"class_": ClassEstimate({"MP": 0.9, "WHT": 0.1}, 0.5)}, "light-tailed MP 0.90, WHT 0.10: prob"),
         ("gaussian", {"class_": ClassEstimate({"MP": 0.9, "WHT": 0.1}, 1.7)}, "class none: its spectrum is 1.7 times"),
         ("heavy", {"mu": MuEstimate(1.5, (1.25, 1.75), ("Student t",))}, "mu 1.5 [1.25, 1.75] (95 %), if its entries"),
         ("heavy", {"mu": MuEstimate(1.5, (1.25, np.inf), ())}, "mu at least 1.25 (95 %)"),
@@ -373,7 +383,9 @@ def test_intervals_of_mu_end_where_they_end_and_bounds_at_the_frame(cards):
         for (low, high), each in zip(segments, (*mu.by_entries.values(), mu), strict=True):
             assert low == pytest.approx(each.interval[0])
             assert high == pytest.approx(min(each.interval[1], ax.get_xlim()[1]))
-    assert sum(artist.get_marker() == ">" for artist in panel(plots.card(cards["gaussian"]), "μ").lines) == 4
+        bounds = [each for each in (*mu.by_entries.values(), mu) if each.interval[1] == np.inf]
+        assert sum(artist.get_marker() == ">" for artist in ax.lines) == len(bounds)
+    assert cards["gaussian"].mu.interval[1] == np.inf
 
 
 def test_what_is_not_there_says_why_in_the_picture(cards):

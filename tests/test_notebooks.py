@@ -13,6 +13,7 @@ NOTEBOOKS = {
     "universality": "mu = 4, large N: lambda_max is at the edge with probability 0.7788 = exp(-1/4)",
     "pl_norm": "largest gap 0.1716 at mu = 1.172; 3 - 2 sqrt(2) = 0.1716",
     "real_and_synthetic": "spikes: correlated",
+    "calibration": "Gaussian noise: at least",
 }
 """Notebook -> what it must have printed. The gallery of laws compiles a program for each, and is a slow test."""
 

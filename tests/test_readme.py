@@ -53,7 +53,7 @@ def test_data_and_figure_of_every_record_are_there(records):
 
 
 def test_the_python_in_readme_runs():
-    first, laws, engine, second = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    first, laws, engine, _, second = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     small = (first + laws).replace("(2000, 1000)", "(200, 100)")
     assert small != first + laws
     names: dict = {}

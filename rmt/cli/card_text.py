@@ -183,7 +183,7 @@ def _nulls(card: Card) -> Iterator[str]:
         yield f"{name:{_STATISTIC}}{observed:>{_OBSERVED}}" + "".join(
             f"{_cell(test.median, what):>{_MEDIAN}}{_rank(test):>{_P}}" for test in tests
         )
-    yield f"p: rank among {card.n_nulls} replicates of each null; * beyond all of them"
+    yield f"p: rank among {card.n_nulls} replicates; * beyond all of them, where Student's t decides"
 
 
 def _rank(test: NullTest) -> str:
