@@ -11,7 +11,7 @@ from jaxtyping import Array, ArrayLike, Float, Key
 
 from rmt import inference
 from rmt.calibration import classes
-from rmt.calibration.classes import ClassEstimate, classify
+from rmt.calibration.classes import HEAVY, UNDECIDED, ClassEstimate, classify
 from rmt.calibration.mu import MuEstimate, estimate_mu
 from rmt.calibration.mu_table import shipped as shipped_mu
 from rmt.calibration.noise import ks_threshold, noise_p_value, noise_threshold
@@ -92,6 +92,14 @@ class Card:
     localised: bool
     remarks: tuple[str, ...]
 
+    @property
+    def class_name(self) -> str:
+        """That of `class_`, "" if there is none; undecided for a heavy-tailed one if no heavy tail fits the spectrum."""
+        if self.class_ is None:
+            return ""
+        no_tail = self.mu is not None and not self.mu.entries
+        return UNDECIDED if no_tail and self.class_.name in HEAVY else self.class_.name
+
     def row(self) -> dict[str, Any]:
         """The card as one row of plain numbers and words: the fit, and `card_columns`."""
         fit = self.fit
@@ -140,7 +148,8 @@ def card_columns(card: Card | None, nulls: Sequence[str]) -> dict[str, Any]:
     class_, mu = (None, None) if card is None else (card.class_, card.mu)
     low, high = (math.nan, math.nan) if mu is None else mu.interval
     columns |= {
-        "class": "" if class_ is None else class_.name,
+        "class": "" if card is None else card.class_name,
+        "class_likely": "" if class_ is None else " or ".join(class_.likely),
         **{f"p_{name}": math.nan if class_ is None else class_.probabilities[name] for name in classes.CLASSES},
         "unlike": math.nan if class_ is None else class_.unlike,
         "mu": math.nan if mu is None else mu.mu,

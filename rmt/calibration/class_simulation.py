@@ -12,7 +12,7 @@ from scipy import optimize
 from scipy.spatial import KDTree
 from scipy.special import log_softmax
 
-from rmt.calibration.classes import CLASSES, ClassTable, features, neighbour_distance, terms
+from rmt.calibration.classes import CLASSES, ClassTable, features, isolation, terms
 from rmt.calibration.mu_simulation import FAMILIES
 from rmt.calibration.simulation import sweep_shapes
 from rmt.ensembles import IID, Spiked
@@ -33,7 +33,7 @@ MOST_SPIKES, STRENGTHS = 10, (1.2, 10.0)
 BLOCK = 60
 FEWEST_TRIALS = 60
 RIDGES = (1e-6, 1e-5, 1e-4, 1e-3)
-KEPT = 3000
+KEPT = 4000
 """About so many spectra stay in the table."""
 
 OUTPUTS = {"features": 1, "label": 0}
@@ -120,7 +120,7 @@ def build(data: "Mapping[tuple[int, int], xr.Dataset]", seed: int) -> ClassTable
         scale=scale,
         weights=_regression(t, label, RIDGES[int(np.argmin(losses))]),
         spectra=spectra,
-        far=float(np.quantile(neighbour_distance(others, spectra), 0.99)),
+        far=float(np.quantile(isolation(others, spectra), 0.99)),
         N=np.array([N for N, _ in data]),
         M=np.array([M for _, M in data]),
         n_trials=np.array([ds.sizes["trial"] for ds in data.values()]),

@@ -128,9 +128,14 @@ def _class(card: Card) -> Iterator[tuple[str, bool]]:
         return
     probable = sorted(found.probabilities.items(), key=lambda item: -item[1])
     shares = ", ".join(f"{name} {p:.2f}" for name, p in probable if p >= _FEWEST)
-    kind = f"no probability is {DECIDED} or more" if found.name == UNDECIDED else _KINDS[found.name]
+    if found.name == UNDECIDED:
+        kind = f"{' or '.join(found.likely)}, as no probability is {DECIDED} or more"
+    elif card.class_name == UNDECIDED:
+        kind = f"most like {found.name}, but no heavy tail of independent entries has this spectrum"
+    else:
+        kind = _KINDS[found.name]
     note = f"{shares}: probabilities if it is of one of the five kinds, each as likely before"
-    yield from words("class", f"{found.name}: {kind}", note + block)
+    yield from words("class", f"{card.class_name}: {kind}", note + block)
 
 
 def _mu(card: Card) -> Iterator[tuple[str, bool]]:

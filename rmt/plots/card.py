@@ -118,7 +118,7 @@ def _classes(ax: Axes, found: "Card") -> None:
         return
     names, p = zip(*found.class_.probabilities.items(), strict=True)
     rows = np.arange(len(names))
-    likely = [COLOURS[0] if name == found.class_.name else COLOURS[4] for name in names]
+    likely = [COLOURS[0] if name == found.class_name else COLOURS[4] for name in names]
     ax.barh(rows, p, color=likely, height=0.7, zorder=1)
     for row, share in zip(rows, p, strict=True):
         ax.annotate(f"{share:.2f}", (share, row), xytext=(4, 0), textcoords="offset points", va="center")
@@ -126,7 +126,7 @@ def _classes(ax: Axes, found: "Card") -> None:
     ax.set(xlim=(0, 1.12), ylim=(len(names) - 0.5, -0.5), yticks=rows, yticklabels=names)
     ax.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1])
     ax.grid(visible=False, axis="y")
-    name = found.class_.name if found.class_.unlike <= 1 else "unlike any of the five"
+    name = found.class_name if found.class_.unlike <= 1 else "unlike any of the five"
     ax.set_title(f"class: {name}{_of_block(found.class_shape, found)}")
 
 
