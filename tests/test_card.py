@@ -187,7 +187,7 @@ def test_readme_shows_what_is_printed():
         (
             "gaussian",
             {"class_": ClassEstimate({"MP": 0.6, "WHT": 0.397, "VHT": 0.003}, 0.5)},
-            "class undecided: no probability is 0.8 or more MP 0.60, WHT 0.40: probabilities",
+            "class undecided: MP or WHT, as no probability is 0.8 or more MP 0.60, WHT 0.40: probabilities",
         ),
         ("gaussian", {"class_": ClassEstimate({"MP": 0.9, "WHT": 0.1}, 0.5)}, "light-tailed MP 0.90, WHT 0.10: prob"),
         ("gaussian", {"class_": ClassEstimate({"MP": 0.9, "WHT": 0.1}, 1.7)}, "class none: its spectrum is 1.7 times"),

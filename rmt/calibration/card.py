@@ -101,7 +101,7 @@ class Card:
         return UNDECIDED if no_tail and self.class_.name in HEAVY else self.class_.name
 
     def row(self) -> dict[str, Any]:
-        """The card as one row of plain numbers and words: the fit, and `card_columns`."""
+        """The card in plain numbers and words: the fit, `card_columns`, and what no column holds."""
         fit = self.fit
         low, high = fit.interval()
         row: dict[str, Any] = {
@@ -117,7 +117,15 @@ class Card:
             "lambda_max": float(self.s.lambda_max),
             "status": Status(int(fit.status)).name.lower(),
         }
-        return row | card_columns(self, tuple(self.tests))
+        row |= card_columns(self, tuple(self.tests))
+        row |= {f"{null}_p_adjusted": p for null, p in self.p_adjusted.items()}
+        by_entries = {} if self.mu is None else self.mu.by_entries
+        return row | {
+            "class_shape": self.class_shape,
+            "mu_shape": self.mu_shape,
+            "mu_by_entries": {name: {"mu": of.mu, "interval": of.interval} for name, of in by_entries.items()},
+            "remarks": list(self.remarks),
+        }
 
 
 def card_columns(card: Card | None, nulls: Sequence[str]) -> dict[str, Any]:
