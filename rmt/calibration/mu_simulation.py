@@ -30,6 +30,8 @@ MU = (0.32, 0.4, 0.5, 0.625, 0.75, 0.875, 1.0, 1.125, 1.25, 1.375, 1.5, 1.625, 1
 MU = (*MU, 2.5, 2.75, 3.0, 3.25, 3.5, 4.0, 4.5, 5.0, 6.0, 8.0)
 
 BLOCK = 50
+ALIKE = 1.5
+"""Ratio of the interquartile ranges of two distributions of the statistic that may be of one shape."""
 
 
 def trials_of(N: int) -> int:
@@ -121,13 +123,17 @@ def calibrated(log_mu: Float[np.ndarray, " J"], x: Float[np.ndarray, "J n K"]) -
 def pooled_quantiles(values: Float[np.ndarray, "J n"], levels: Sequence[float]) -> Float[np.ndarray, "J P"]:
     """Quantiles at each mu, whose shape is that of the values at this mu and its neighbours, each less its median over its IQR.
 
-    Location and scale are those of this mu alone: it is the far quantiles that n values do not determine.
+    Location and scale are those of this mu alone: it is the far quantiles that n values do not determine. A neighbour whose IQR is
+    another by a factor of `ALIKE` or more has another shape too, as where a spectrum ceases to tell mu, and is left out.
     """
     low, centre, high = np.quantile(values, [0.25, 0.5, 0.75], axis=1)
     scale = np.where(high > low, high - low, 1.0)
     z = (values - centre[:, None]) / scale[:, None]
-    shape = [np.quantile(z[max(j - 1, 0) : j + 2], levels) for j in range(len(z))]
-    return centre[:, None] + scale[:, None] * np.array(shape)
+    found = []
+    for j in range(len(z)):
+        near = [i for i in range(max(j - 1, 0), min(j + 2, len(z))) if 1 / ALIKE < scale[i] / scale[j] < ALIKE]
+        found.append(centre[j] + scale[j] * np.quantile(z[near], levels))
+    return np.array(found)
 
 
 def _moments(log_mu: Float[np.ndarray, " J"], x: Float[np.ndarray, "J n K"]) -> Moments:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.interpolate import CubicSpline
+from scipy.interpolate import CubicSpline, PchipInterpolator
 
 from rmt.calibration.storage import check_shapes, damaged, load_arrays, save_table, shipped_arrays
 from rmt.calibration.summary import N_FEATURES
@@ -100,12 +100,16 @@ class Family(Moments):
 
     def statistic_at(self, mu: Float[np.ndarray, "*batch"], level: float) -> Float[np.ndarray, "*batch"]:
         """The quantile of the statistic at mu."""
-        return CubicSpline(self.log_mu, self.quantiles[:, LEVELS.index(level)])(np.log(mu))
+        return self._quantile(level)(np.log(mu))
+
+    def _quantile(self, level: float) -> PchipInterpolator:
+        """In ln mu: monotone where the nodes are, since a cubic overshoots where a spectrum ceases to tell mu."""
+        return PchipInterpolator(self.log_mu, self.quantiles[:, LEVELS.index(level)])
 
     def mu_at(self, statistic: Float[np.ndarray, "*batch"], level: float) -> Float[np.ndarray, "*batch"]:
         """The mu at which the statistic would be the quantile of that level: 0 or inf beyond the grid."""
         log_mu = np.linspace(self.log_mu[0], self.log_mu[-1], 10 * FINE)
-        quantile = np.maximum.accumulate(CubicSpline(self.log_mu, self.quantiles[:, LEVELS.index(level)])(log_mu))
+        quantile = np.maximum.accumulate(self._quantile(level)(log_mu))
         mu = np.exp(np.interp(statistic, quantile, log_mu))
         return np.where(statistic < quantile[0], 0.0, np.where(statistic > quantile[-1], np.inf, mu))
 
