@@ -148,10 +148,9 @@ def classify(s: Spectrum, table: "ClassTable | str | Path | None" = None) -> Cla
     centred Lomax in the heavy-tailed ones and Gaussian, Laplace or Student t(10) otherwise. Noise is never called MP, since no
     spectrum tells it from a weak tail without outliers: MP and WHT are likely then (`ClassEstimate.likely`).
 
-    A trained matrix need not be any of the five, and its spectrum can look like one of them all the same: columns whose scales
-    differ, or that are correlated, make a spectrum that is called VHT or MHT. `unlike` tells only what is unlike all five.
-    Whether the entries are independent the shuffled ones say (`rmt.calibration.null_tests`), and `estimate_mu` whether any tail
-    has such a spectrum.
+    A trained matrix need not be any of the five. `unlike` finds narrow bulks, products of matrices and columns of two scales or
+    of many; but correlated columns make a spectrum that is called VHT, and that a heavy tail fits in 5 of 6 cases. Whether
+    entries are independent the shuffled ones say (`rmt.calibration.null_tests`), and no spectrum alone.
 
     Args:
         s: all eigenvalues of one N x M matrix.
