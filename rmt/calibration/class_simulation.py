@@ -109,7 +109,8 @@ def build(data: "Mapping[tuple[int, int], xr.Dataset]", seed: int) -> ClassTable
     )
     there = np.isfinite(x).all(axis=1)
     x, label = x[there], label[there]
-    mean, scale = x.mean(axis=0), x.std(axis=0)
+    mean, std = x.mean(axis=0), x.std(axis=0)
+    scale = np.where(std > 1e-9, std, 1.0)  # of one shape, or one M, there is nothing to scale
     z = (x - mean) / scale
     t, held = terms(z), np.arange(len(z)) % 5 == 0
     losses = [_loss(_regression(t[~held], label[~held], ridge), t[held], label[held]) for ridge in RIDGES]
