@@ -10,12 +10,9 @@ from jaxtyping import Array, Key
 from realnets.analysis import Analysis, Row, in_order, measure
 from realnets.layers import Layer, Layers
 from rmt import inference
-from rmt.calibration.card import FEWEST, JUDGED, card_columns, class_card
+from rmt.calibration.card import FEWEST, JUDGED, LEVEL, card_columns, class_card
 from rmt.calibration.nulls import MIN_NULLS, VERDICTS, decisive, verdict
 from rmt.console import plain
-
-LEVEL = 0.05
-"""Probability that any verdict of a table is wrong about a layer that is its own null."""
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from rich.text import Text
 
 from realnets.analysis import Analysis, Row
 from realnets.layers import Skipped
-from realnets.nulls import LEVEL, Comparison
+from realnets.nulls import Comparison
 from realnets.zoo import ZOO, Network
+from rmt.calibration.card import LEVEL
 from rmt.calibration.nulls import VERDICTS
 
 _WIDE = 120

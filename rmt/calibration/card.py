@@ -19,16 +19,15 @@ from rmt.calibration.nulls import (
     MIN_NULLS,
     NOT_TESTED,
     NULLS,
-    SPIKE_LEVEL,
     NullTest,
     localised,
     n_replicates,
     null_p_value,
     null_spectra,
     null_tests,
+    spike_edge,
     verdict,
 )
-from rmt.calibration.spikes import spike_threshold
 from rmt.errors import InputError
 from rmt.keys import point_key
 from rmt.phases import Phase, weigh
@@ -36,6 +35,8 @@ from rmt.spectra import Spectrum, spectrum
 from rmt.tails import Status, TailFit, fit_tail
 
 LEVEL = 0.05
+"""Probability that a verdict, or any of a table of them, is wrong about a matrix that is its own null; that of the thresholds."""
+
 JUDGED: tuple[str, ...] = ("gaussian", "shuffled")
 """The nulls of the verdict."""
 
@@ -213,7 +214,7 @@ def class_card(
     alpha_threshold = _or_none(lambda: noise_threshold(N, M, LEVEL), remarks, "no threshold of alpha")
     D_threshold = _or_none(lambda: ks_threshold(n_tail, LEVEL), remarks, "no threshold of D") if fit.ok else None
     alpha_p = float(noise_p_value(float(fit.alpha), N, M)) if alpha_threshold is not None and fit.ok else math.nan
-    edge = float(s.eigenvalues.mean() * spike_threshold(N, M, SPIKE_LEVEL, estimated=True))
+    edge = float(spike_edge(s))
     class_, class_shape = _of_block(w, key, "class", _class_block(N, M), classify, remarks)
     mu, mu_shape = _of_block(w, key, "mu", _mu_block(N, M), estimate_mu, remarks)
     is_localised, n = localised(w), n_replicates(N, M, n_nulls)

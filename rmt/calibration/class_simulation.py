@@ -12,7 +12,7 @@ from scipy import optimize
 from scipy.spatial import KDTree
 from scipy.special import log_softmax
 
-from rmt.calibration.classes import CLASSES, ClassTable, features, isolation, terms
+from rmt.calibration.classes import CLASSES, N_SHAPE, ClassTable, Neighbourhood, features, terms
 from rmt.calibration.mu_simulation import FAMILIES
 from rmt.calibration.simulation import sweep_shapes
 from rmt.ensembles import IID, Spiked
@@ -121,7 +121,7 @@ def build(data: "Mapping[tuple[int, int], xr.Dataset]", seed: int) -> ClassTable
         scale=scale,
         weights=_regression(t, label, RIDGES[int(np.argmin(losses))]),
         spectra=spectra,
-        far=float(np.quantile(isolation(others, spectra), 0.99)),
+        far=float(np.quantile(Neighbourhood(spectra).isolation(others), 0.99)),
         N=np.array([N for N, _ in data]),
         M=np.array([M for _, M in data]),
         n_trials=np.array([ds.sizes["trial"] for ds in data.values()]),
@@ -136,8 +136,8 @@ def deviations(
     i = int(np.flatnonzero((table.N == N) & (table.M == M))[0])
     ds = simulate({(N, M): int(table.n_trials[i])}, seed=table.seed, workers=workers, progress=progress)[N, M]
     again = table.standardised(_flat(ds.features.values, 1))
-    shape = again[0, -2:]
-    kept = table.spectra[np.all(np.abs(table.spectra[:, -2:] - shape) < 1e-3, axis=1)]
+    shape = again[0, -N_SHAPE:]
+    kept = table.spectra[np.all(np.abs(table.spectra[:, -N_SHAPE:] - shape) < 1e-3, axis=1)]
     return {"spectra": float(KDTree(again).query(kept)[0].max(initial=0))}
 
 

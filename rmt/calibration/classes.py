@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import jax
@@ -69,7 +69,7 @@ class ClassTable:
         mean, scale: of the features.
         weights: of the standardised features, their squares and products, and 1, for each class.
         spectra: standardised features of simulated matrices, some of all classes and shapes.
-        far: the `isolation` that 1 % of spectra exceed.
+        far: the isolation (`Neighbourhood`) that 1 % of spectra exceed.
         N, M: the shapes that were simulated.
         n_trials: matrices of each of them and each law of the entries.
         seed: of the simulation.
@@ -95,7 +95,11 @@ class ClassTable:
 
     def unlike(self, features: Float[np.ndarray, "n F"]) -> Float[np.ndarray, " n"]:
         """See `ClassEstimate`."""
-        return isolation(self.standardised(features), self.spectra) / self.far
+        return self._neighbourhood.isolation(self.standardised(features)) / self.far
+
+    @cached_property
+    def _neighbourhood(self) -> "Neighbourhood":
+        return Neighbourhood(self.spectra)
 
     def check_shape(self, N: int, M: int) -> None:
         """Raise InputError unless N x M is within the shapes that were simulated."""
@@ -127,18 +131,23 @@ def terms(z: Float[np.ndarray, "n F"]) -> Float[np.ndarray, "n T"]:
     return np.concatenate([np.ones((len(z), 1)), z, z[:, i] * z[:, j]], axis=1)
 
 
-def isolation(z: Float[np.ndarray, "n F"], spectra: Float[np.ndarray, "m F"]) -> Float[np.ndarray, " n"]:
-    """The distance from the `NEIGHBOURS`-th nearest of the spectra over the mean of theirs, without regard to shape.
+class Neighbourhood:
+    """Standardised spectra among which others are near or far, without regard to shape."""
 
-    Light-tailed spectra are far closer to each other than heavy-tailed ones, which no one distance does justice to.
+    def __init__(self, spectra: Float[np.ndarray, "m F"]):
+        spectra = spectra[:, :-N_SHAPE]
+        self._tree = KDTree(spectra)
+        self._among = self._tree.query(spectra, NEIGHBOURS + 1)[0][:, -1]  # the nearest of each is itself
 
-    Source: M. M. Breunig et al., Proc. ACM SIGMOD 2000, 93, a simpler form of their local outlier factor.
-    """
-    spectra = spectra[:, :-N_SHAPE]
-    tree = KDTree(spectra)
-    among = tree.query(spectra, NEIGHBOURS + 1)[0][:, -1]  # the nearest of each is itself
-    distance, nearest = tree.query(z[:, :-N_SHAPE], NEIGHBOURS)
-    return distance[:, -1] / among[nearest].mean(axis=1)
+    def isolation(self, z: Float[np.ndarray, "n F"]) -> Float[np.ndarray, " n"]:
+        """The distance from the `NEIGHBOURS`-th nearest of the spectra over the mean of theirs.
+
+        Light-tailed spectra are far closer to each other than heavy-tailed ones, which no one distance does justice to.
+
+        Source: M. M. Breunig et al., Proc. ACM SIGMOD 2000, 93, a simpler form of their local outlier factor.
+        """
+        distance, nearest = self._tree.query(z[:, :-N_SHAPE], NEIGHBOURS)
+        return distance[:, -1] / self._among[nearest].mean(axis=1)
 
 
 def classify(s: Spectrum, table: "ClassTable | str | Path | None" = None) -> ClassEstimate:

@@ -292,11 +292,16 @@ def verdict(p: Mapping[str, float], level: float) -> str:
     return "correlated" if p["shuffled"] <= level else "heavy entries" if p["gaussian"] <= level else "near-random"
 
 
+def spike_edge(s: Spectrum) -> Float[Array, "*batch"]:
+    """The point that lambda_max of noise of the same mean square exceeds in `SPIKE_LEVEL` of matrices."""
+    return s.eigenvalues.mean(axis=-1) * spike_threshold(s.N, s.M, SPIKE_LEVEL, estimated=True)
+
+
 def _statistics(s: Spectrum) -> dict[str, np.ndarray]:
     """Of a batch of spectra of one shape, all but esd."""
     fit = fit_tail(s)
     mean_square = s.eigenvalues.mean(axis=-1)
-    edge = mean_square * spike_threshold(s.N, s.M, SPIKE_LEVEL, estimated=True)
+    edge = spike_edge(s)
     ratio = s.lambda_max / edge
     law = MarchenkoPastur(Q=s.Q)
     values = {
