@@ -199,7 +199,9 @@ def test_the_shipped_tables_agree_with_their_matrices(true_measures):
     table = mu_table.shipped()
     N, M, some = int(table.N[0]), int(table.M[0, -1]), table.mu[[1, 9, -1]]
     how = {"seed": table.seed, "progress": False}
-    data = mu_simulation.simulate({(N, M): 400}, mu=some.tolist(), entries=["signed Pareto"], **how)[N, M]
+    data = mu_simulation.simulate({(N, M): int(table.n_trials[0])}, mu=some.tolist(), entries=["signed Pareto"], **how)[
+        N, M
+    ]
     x = data.summary.values[0, :, 0, 0]
     at = table.entries.index("signed Pareto"), 0, -1, [1, 9, -1]
     std = x.std(axis=1)

@@ -122,6 +122,14 @@ def test_what_no_family_makes_is_refused():
     assert (found.entries, found.refused, found.identifiable) == ((), ("a", "b"), False)
 
 
+def test_beyond_the_table_is_as_far_as_it_tells():
+    table, x = made_table(), draw(np.random.default_rng(9), np.log([MU[0], MU[-1]]), 1000)
+    (low, high), (bound, top) = (np.transpose([one.interval for one in invert(table, 100, 100, of, ["a"])]) for of in x)
+    assert (high.min(), bound.max()) == (MU[0], MU[-1])  # not 0 and inf: no mu outside of the table is excluded
+    assert np.mean(low == 0) > 0.9
+    assert np.mean(top == math.inf) > 0.9
+
+
 def test_quantiles_are_what_was_simulated():
     rng = np.random.default_rng(3)
     mean, cov, quantiles, misfit = calibrated(LOG_MU, draw(rng, LOG_MU, 2000))

@@ -53,13 +53,14 @@ def test_data_and_figure_of_every_record_are_there(records):
 
 
 def test_the_python_in_readme_runs():
-    first, laws, engine, _, second = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    first, laws, engine, _, mu, second = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     small = (first + laws).replace("(2000, 1000)", "(200, 100)")
     assert small != first + laws
     names: dict = {}
     exec(
         small
         + engine
+        + mu
         + second.replace(', store="alpha.zarr"', ", progress=False").replace("n_trials=50", "n_trials=2"),
         names,
     )
@@ -67,6 +68,8 @@ def test_the_python_in_readme_runs():
     assert names["gaussian"].M == names["tied"].M == 100
     assert names["low"] < names["b"].fit.alpha < names["high"]
     assert len(names["table"]) == 6
+    (low, high), (lower, higher) = names["stated"].interval, names["unknown"].interval
+    assert lower <= low < 1.5 < high <= higher
     assert names["ds"].sizes == {"N": 2, "mu": 3, "trial": 2}
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 from jaxtyping import Float
+from numpy.polynomial.polynomial import polyfit
 
 from rmt.calibration.mu_table import FIT_LEVEL, LEVELS, Moments, MuTable, rows_and_columns
 from rmt.calibration.simulation import sweep_shapes
@@ -30,13 +31,13 @@ MU = (0.32, 0.4, 0.5, 0.625, 0.75, 0.875, 1.0, 1.125, 1.25, 1.375, 1.5, 1.625, 1
 MU = (*MU, 2.5, 2.75, 3.0, 3.25, 3.5, 4.0, 4.5, 5.0, 6.0, 8.0)
 
 BLOCK = 50
-ALIKE = 1.5
-"""Ratio of the interquartile ranges of two distributions of the statistic that may be of one shape."""
+PARTS = 10
+NEIGHBOURS = 5
 
 
 def trials_of(N: int) -> int:
     """Matrices of each entries, shape and mu in the shipped table. Where they are large there are fewer, for their time."""
-    return 400 if N <= 600 else 150
+    return 1000 if N <= 200 else 400
 
 
 def measure(key: jax.Array, *, entries: str, N: int, M: int, mu: float) -> dict[str, jax.Array]:
@@ -110,30 +111,42 @@ def _calibrated_family(entries: str, ds: "xr.Dataset") -> tuple[np.ndarray, ...]
 def calibrated(log_mu: Float[np.ndarray, " J"], x: Float[np.ndarray, "J n K"]) -> tuple[np.ndarray, ...]:
     """Mean, covariance, quantiles of the statistic and of the misfit, from n summaries at each mu.
 
-    The statistic of either half of the matrices comes from the likelihood that the other half gives.
+    The statistic of a matrix comes from a likelihood that it has no part in, as that of a matrix never seen: of nine
+    tenths of them, without its own.
     """
-    halves = np.array_split(x, 2, axis=1)
-    found = [_moments(log_mu, other).likelihoods(half) for half, other in zip(halves, halves[::-1], strict=True)]
+    tenths = np.array_split(np.arange(x.shape[1]), PARTS)
+    found = [_moments(log_mu, np.delete(x, part, axis=1)).likelihoods(x[:, part]) for part in tenths]
     statistic = np.concatenate([each.statistic for each in found], axis=1)
     misfit = np.concatenate([each.misfit for each in found], axis=1)
-    family = _moments(log_mu, x)
-    return family.mean, family.cov, pooled_quantiles(statistic, LEVELS), pooled_quantiles(misfit, [FIT_LEVEL])[:, 0]
+    all_of_them = _moments(log_mu, x)
+    return (
+        all_of_them.mean,
+        all_of_them.cov,
+        smooth_quantiles(log_mu, statistic, LEVELS),
+        smooth_quantiles(log_mu, misfit, [FIT_LEVEL])[:, 0],
+    )
 
 
-def pooled_quantiles(values: Float[np.ndarray, "J n"], levels: Sequence[float]) -> Float[np.ndarray, "J P"]:
-    """Quantiles at each mu, whose shape is that of the values at this mu and its neighbours, each less its median over its IQR.
+def smooth_quantiles(
+    log_mu: Float[np.ndarray, " J"], values: Float[np.ndarray, "J n"], levels: Sequence[float]
+) -> Float[np.ndarray, "J P"]:
+    """Quantiles at each mu, smoothed: of the cubic in ln mu that is nearest to those of `NEIGHBOURS` mu, for half the variance.
 
-    Location and scale are those of this mu alone: it is the far quantiles that n values do not determine. A neighbour whose IQR is
-    another by a factor of `ALIKE` or more has another shape too, as where a spectrum ceases to tell mu, and is left out.
+    But no further from those of this mu alone than a standard error of the share below them: where a spectrum ceases to tell
+    mu they turn too sharply for a cubic. These are such that of further values just `levels` are below them, on average: x_(k)
+    is the quantile of level k/(n + 1).
     """
-    low, centre, high = np.quantile(values, [0.25, 0.5, 0.75], axis=1)
-    scale = np.where(high > low, high - low, 1.0)
-    z = (values - centre[:, None]) / scale[:, None]
-    found = []
-    for j in range(len(z)):
-        near = [i for i in range(max(j - 1, 0), min(j + 2, len(z))) if 1 / ALIKE < scale[i] / scale[j] < ALIKE]
-        found.append(centre[j] + scale[j] * np.quantile(z[near], levels))
-    return np.array(found)
+    p = np.asarray(levels)
+    stderr = np.sqrt(p * (1 - p) / values.shape[1])
+    low, own, high = (
+        np.quantile(values, np.clip(at, 0, 1), axis=1, method="weibull").T for at in (p - stderr, p, p + stderr)
+    )
+    if len(log_mu) < NEIGHBOURS:
+        return own
+    first = np.clip(np.arange(len(log_mu)) - NEIGHBOURS // 2, 0, len(log_mu) - NEIGHBOURS)
+    near = first[:, None] + np.arange(NEIGHBOURS)
+    cubic = [polyfit(log_mu[of] - at, own[of], 3)[0] for of, at in zip(near, log_mu, strict=True)]
+    return np.clip(cubic, low, high)
 
 
 def _moments(log_mu: Float[np.ndarray, " J"], x: Float[np.ndarray, "J n K"]) -> Moments:

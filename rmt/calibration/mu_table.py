@@ -29,7 +29,7 @@ FEWEST_COLUMNS = 13
 """M from which on the ten numbers of a summary are independent functions of the eigenvalues."""
 
 FEWEST_TRIALS = 2 * (N_FEATURES + 1)
-"""Matrices of a cell from which on the covariance of either half of them has its full rank."""
+"""Matrices of a cell: twice as many as the covariance needs for its full rank."""
 
 SAME_Q = 0.05
 """Of ln Q: how far the columns of a table may be from one Q each, as M are whole numbers."""
@@ -107,7 +107,7 @@ class Family(Moments):
         return PchipInterpolator(self.log_mu, self.quantiles[:, LEVELS.index(level)])
 
     def mu_at(self, statistic: Float[np.ndarray, "*batch"], level: float) -> Float[np.ndarray, "*batch"]:
-        """The mu at which the statistic would be the quantile of that level: 0 or inf beyond the grid."""
+        """The mu at which the statistic would be the quantile of that level: 0 or inf where that is beyond the grid."""
         log_mu = np.linspace(self.log_mu[0], self.log_mu[-1], 10 * FINE)
         quantile = np.maximum.accumulate(self._quantile(level)(log_mu))
         mu = np.exp(np.interp(statistic, quantile, log_mu))
