@@ -172,7 +172,7 @@ claim = rmt.Claim(
     f"from mu = {HEAVIEST_UNKNOWN:g} on. Simultaneous 95 % intervals.",
     sizes={
         "smoke": _size((100,), (2,), (1.0, 2.0, 3.0), 12),
-        "default": _size((110, 180), (1, 2, 4), MU, 40),
+        "default": _size((120, 180), (1, 2, 4), MU, 40),
         "paper": _size((200, 500, 1000), (1, 2, 4), MU, 1000),
     },
     measure=measure,
