@@ -11,13 +11,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from realnets.layers import Layer, Layers, Skipped
+from realnets.layers import LARGE, Layer, Layers, Skipped
 from rmt import metrics
 from rmt.console import plain
-from rmt.spectra import Spectrum, spectrum
+from rmt.spectra import Spectrum, spectrum, spectrum_of_rows
 from rmt.sweeps import one_blas_thread
 from rmt.sweeps.provenance import versions
 from rmt.tails import Status, TailFit, fit_tail
@@ -40,8 +41,8 @@ class Analysis:
         format: what kind of file it is.
         rows: name, tensor, kind, transposed, N, M, Q, alpha, alpha_low and alpha_high (95 % given xmin), xmin, ks (D),
             n_tail, lambda_max of W^T W / N, log_norm (log10 ||W||_F^2), log_spectral_norm (log10 ||W||_2^2),
-            alpha_hat (alpha log10 lambda_max), log_alpha_norm, stable_rank and status of each matrix; NaN where it
-            cannot be fitted.
+            alpha_hat (alpha log10 lambda_max), log_alpha_norm, stable_rank, entropy, lambda_min, rank and status of each
+            matrix; NaN where it cannot be fitted.
         skipped: the tensors left out, with reasons.
         n_tensors: how many tensors the file has.
         settings: everything else that the rows depend on.
@@ -107,7 +108,7 @@ def analyze(layers: Layers, workers: int = 1, on_row: Callable[[Row], None] = la
 
 def measure(layer: Layer) -> tuple[Row, np.ndarray]:
     """The row of one layer, and its eigenvalues."""
-    s = _spectrum(layer.W)
+    s = spectrum_of(layer)
     fit = fit_tail(s)
     values = {name: float(value) for name, value in _columns(s, fit).items()}
     row = {
@@ -115,16 +116,31 @@ def measure(layer: Layer) -> tuple[Row, np.ndarray]:
         "tensor": layer.tensor,
         "kind": layer.kind,
         "transposed": layer.transposed,
-        "N": s.N,
-        "M": s.M,
-        "Q": s.Q,
+        "N": (N := layer.W.shape[-2]),
+        "M": (M := layer.W.shape[-1]),
+        "Q": N / M,
         **values,
+        "rank": int(s.rank),
         "n_tail": int(fit.n_tail),
         "fitted": bool(fit.ok),
         "status": Status(int(fit.status)).name.lower(),
     }
     return row, np.asarray(s.eigenvalues)
 
+
+def spectrum_of(layer: Layer) -> Spectrum:
+    """Of its matrix; of a pool all eigenvalues of its members, which are then those of one matrix with as many columns."""
+    W = layer.W
+    if W.ndim == 3:
+        each = [_spectrum(w) for w in W]
+        return Spectrum(jnp.sort(jnp.concatenate([s.eigenvalues for s in each])), each[0].N)
+    if W.size > LARGE:
+        rows = max(1, _BLOCK // W.shape[1])
+        return spectrum_of_rows(W[i : i + rows] for i in range(0, len(W), rows))
+    return _spectrum(W)
+
+
+_BLOCK = 2**22  # entries of a large matrix that are in double precision at a time
 
 # Compiled by themselves: the spectrum for each shape, the fit and the columns for each M only.
 _spectrum = jax.jit(spectrum)
@@ -146,6 +162,8 @@ def _columns(s: Spectrum, fit: TailFit) -> dict[str, Array]:
         "alpha_hat": metrics.alpha_hat(s, fit),
         "log_alpha_norm": metrics.log_alpha_norm(s, fit),
         "stable_rank": metrics.stable_rank(s),
+        "entropy": metrics.entropy(s),
+        "lambda_min": s.eigenvalues[0],
     }
 
 

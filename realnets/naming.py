@@ -17,6 +17,8 @@ _TORCH_RECURRENT = re.compile(
 )
 _KERAS_RECURRENT = re.compile(r"^(?P<head>.*?)(?P<word>recurrent_kernel|kernel)$")
 
+_QKV = re.compile(r"(in_proj_weight|(to_|w_?)?qkv(_proj)?|c_attn|w_pack)")
+
 _GATES = {
     ("torch", 4): ("lstm", ("i", "f", "g", "o")),
     ("torch", 3): ("gru", ("r", "z", "n")),
@@ -102,6 +104,36 @@ def recurrent_split(name: str, shapes: Shapes) -> Split | None:
             cell, gates = _GATES[framework, count]
             return Split(cell, axis, gates)
     return None
+
+
+def fused_parts(name: str, shape: tuple[int, int]) -> tuple[int, tuple[str, ...]]:
+    """The axis along which a matrix holds the projections of attention one after the other, and their names; none if it does not.
+
+    Only thirds and halves that are sure: query, key and value are equal and the other side is as long as each (`in_proj_weight`
+    of PyTorch, `qkv`, GPT-2's `c_attn`). What is interleaved by heads (`query_key_value` of BLOOM and GPT-NeoX) stays whole, as
+    does a query beside fewer keys and values.
+    """
+    components = parts(name)
+    near = components[-2:]
+    if any(_QKV.fullmatch(p) for p in near):
+        for axis in (0, 1):
+            if shape[axis] == 3 * shape[1 - axis]:
+                return axis, ("q", "k", "v")
+    if any(p == "gate_up_proj" for p in near) and shape[0] % 2 == 0 and shape[0] > shape[1]:
+        return 0, ("gate", "up")
+    return 0, ()
+
+
+def is_heads_kernel(name: str, of: str = "query|key|value|out") -> bool:
+    """Whether an array of three axes is a projection of Flax's attention: (inputs, heads, size), or (heads, size, outputs)."""
+    components = parts(name)
+    attention = any("att" in p for p in components[:-2])
+    return attention and components[-1:] == ["kernel"] and re.fullmatch(of, components[-2]) is not None
+
+
+def is_stack(name: str) -> bool:
+    """Whether an array of three axes is a stack of matrices, one for each expert of a mixture."""
+    return any(re.search(r"(^|_)(experts?|moe)(_|$)", p) for p in parts(name))
 
 
 def _torch_gates(name: str, shapes: Shapes) -> tuple[str, int, int]:

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from realnets import zoo
+from realnets.cutting import Conv
 from realnets.layers import MIN_M, Layer, Layers
 from realnets.readers import Checkpoint, open_checkpoint
 from rmt.errors import InputError
@@ -31,19 +32,22 @@ def open_source(source: str, say: Callable[[str], None] = lambda line: None) -> 
     return open_checkpoint(Path(source))
 
 
-def read_layers(source: str, min_M: int = MIN_M, say: Callable[[str], None] = lambda line: None) -> Layers:
+def read_layers(
+    source: str, min_M: int = MIN_M, say: Callable[[str], None] = lambda line: None, conv: Conv | str = Conv.SLICES
+) -> Layers:
     """The weight matrices of the file that `source` names, to be read one tensor at a time.
 
     Args:
         source: as of `open_source`.
         min_M: as of `Layers`.
         say: as of `open_source`.
+        conv: as of `Layers`.
 
     Raises:
         InputError: as of `open_source`.
     """
     checkpoint = open_source(source, say)
-    return Layers(checkpoint.tensors, min_M, source, checkpoint.format)
+    return Layers(checkpoint.tensors, min_M, source, checkpoint.format, conv)
 
 
 def cached_layers(max_entries: int | None = None, count: int | None = None, min_M: int = MIN_M) -> tuple[str, ...]:

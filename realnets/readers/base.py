@@ -25,6 +25,7 @@ class Tensor:
         dtype: NumPy's or ml_dtypes' name of its element type; any other name is a type that cannot be loaded.
         load: reads this array alone, in its stored dtype; raises InputError where the bytes are missing or damaged.
         memory: identity of the bytes it views, where the format has one: tied tensors have equal identities.
+        rank: of a product of two thin matrices, its largest possible rank.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Tensor:
     dtype: str
     load: Callable[[], np.ndarray] = field(repr=False)
     memory: Hashable = None
+    rank: int | None = None
 
 
 class Probe:
