@@ -8,6 +8,7 @@ Nothing in a weight file is ever run, no deep-learning framework is needed, and 
 """
 
 from realnets.analysis import Analysis, analyze
+from realnets.cutting import Conv
 from realnets.layers import Layer, Layers, Skipped
 from realnets.nulls import Comparison, compare
 from realnets.readers import Checkpoint, Tensor, open_checkpoint
@@ -20,6 +21,7 @@ __all__ = [
     "Analysis",
     "Checkpoint",
     "Comparison",
+    "Conv",
     "Layer",
     "Layers",
     "Skipped",

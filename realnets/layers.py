@@ -114,6 +114,19 @@ class Layers:
                 del matrix
             del array  # before the next one is loaded
 
+    def of_tensor_with(self, name: str) -> Iterator[Layer]:
+        """The layers of the tensor that holds the layer of that name; none if there is none, or it cannot be read.
+
+        A tensor that is equal to another is as good as that one here.
+        """
+        for tensor, plan in self._plans:
+            if any(tensor.name + suffix == name for suffix, _ in plan.pieces):
+                array = self._load(tensor, {})
+                if array is not None:
+                    for suffix, matrix in plan.matrices(array):
+                        yield _upright(tensor.name + suffix, plan.kind, matrix, tensor.name)
+                return
+
     def _load(self, tensor: Tensor, seen: dict[Hashable, str]) -> np.ndarray | None:
         """The tensor's array, or None if it was met before or cannot be read; `seen` maps identities to names."""
 
@@ -164,7 +177,7 @@ def _plan(tensor: Tensor, shapes: Shapes, conv: Conv, min_M: int) -> Cut | Skipp
         return skip(f"{len(tensor.shape)}-D", "only matrices, their stacks and kernels of convolutions are analysed")
     N, M = max(plan.shape), min(plan.shape)
     if M == 1 and plan.kind.startswith("conv"):
-        return skip("depthwise", "one channel a filter: no matrix")
+        return skip("one channel a filter", "depthwise, or of images of one channel: no matrix")
     if min_M > M:
         return skip(f"fewer than {min_M} columns", f"{N} x {M}")
     if tensor.rank is not None and tensor.rank < min_M:

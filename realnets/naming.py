@@ -1,7 +1,7 @@
 """What a tensor's name and shape say of its part in the network: conventions of PyTorch, Keras and TensorFlow."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 _OPTIMISER_FOLDER = re.compile(r"(optim|adam|rmsprop|opt_state)")
@@ -51,6 +51,14 @@ def bare(name: str) -> str:
 def parts(name: str) -> list[str]:
     """The name's components in lower case: "a.b/c:0" -> ["a", "b", "c"]."""
     return [p for p in re.split(r"[./]", bare(name.lower())) if p]
+
+
+def shared_folder(names: Sequence[str]) -> str:
+    """The longest beginning of all names that ends in a dot or slash."""
+    # The least and the greatest name differ where any two do.
+    low, high = min(names), max(names)
+    same = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
+    return low[: max(low.rfind(".", 0, same), low.rfind("/", 0, same)) + 1]
 
 
 def is_optimiser_state(name: str) -> bool:

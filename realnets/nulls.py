@@ -8,7 +8,7 @@ from functools import partial
 
 from jaxtyping import Array, Key
 
-from realnets.analysis import Analysis, Row, in_order, measure
+from realnets.analysis import Analysis, Row, at_once, in_order, measure
 from realnets.cutting import Conv
 from realnets.layers import LARGE, Layer, Layers
 from rmt import inference
@@ -71,9 +71,9 @@ def compare(
         raise ValueError("compare(layers) needs matrices one by one: conv='slices' or 'reshaped', got 'pooled'")
     if n_nulls < MIN_NULLS:
         raise ValueError(f"compare(n_nulls) needs at least {MIN_NULLS} replicates of each null, got {n_nulls}")
-    rows = list(in_order(partial(_compare_layer, key=key, n_nulls=n_nulls), layers, workers, on_row))
+    rows = list(in_order(partial(_compare_layer, key=key, n_nulls=n_nulls), layers, at_once(workers, layers), on_row))
     n_tests = sum(len(decisive(null, row["localised"])) for row in rows for null in JUDGED if row["fitted"])
-    settings = {"min_M": layers.min_M, "n_nulls": n_nulls, "level": LEVEL, "tests": n_tests}
+    settings = {"min_M": layers.min_M, "conv": layers.conv.value, "n_nulls": n_nulls, "level": LEVEL, "tests": n_tests}
     p = inference.holm([[row[f"{null}_p"] for null in JUDGED] for row in rows])
     rows = [row | _judged(dict(zip(JUDGED, each, strict=True))) for row, each in zip(rows, p, strict=True)]
     return Comparison(layers.source, layers.format, rows, layers.skipped, layers.n_tensors, settings)
@@ -84,7 +84,7 @@ def _judged(p: dict[str, float]) -> Row:
 
 
 def _compare_layer(layer: Layer, key: Key[Array, ""], n_nulls: int) -> Row:
-    row, _ = measure(layer)
+    row = measure(layer)
     if not row["fitted"] or row["M"] < FEWEST:
         return row | card_columns(None, JUDGED)
     W = layer.W
