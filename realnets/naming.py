@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-_OPTIMISER_FOLDER = re.compile(r"(optim|adam|rmsprop|opt_state)")
+_OPTIMISER_FOLDER = re.compile(r"(optim|opt_state|ada(m|grad|delta|factor)|rmsprop|ftrl|(opt|sgd|nadam)$)")
 _OPTIMISER_LEAF = re.compile(
     r"(exp_(avg|avg_sq|inf)|max_exp_avg_sq|momentum(_buffer)?|velocity|square_avg|grad_avg|acc_delta)$"
 )
@@ -62,7 +62,10 @@ def shared_folder(names: Sequence[str]) -> str:
 
 
 def is_optimiser_state(name: str) -> bool:
-    """Whether a tensor is a moment or buffer of an optimiser: under an "optim..." or "adam..." key, or an exp_avg."""
+    """Whether a tensor is a moment or buffer of an optimiser: under an "optim..." or "adam..." key, or an exp_avg.
+
+    TensorFlow's slots are kernel/Adam_1, kernel/.OPTIMIZER_SLOT/opt/m and sgd/kernel_momentum.
+    """
     components = parts(name)
     if any(_OPTIMISER_FOLDER.match(p) for p in components):
         return True

@@ -234,6 +234,10 @@ def test_a_pair_with_a_damaged_half_is_unreadable():
         ("optimizer_state.state.140178894882568.exp_avg_sq", tf.random(9, 9), "optimiser state"),
         ("state.3.momentum_buffer", tf.random(9, 9), "optimiser state"),
         ("Adam/fc/kernel/m", tf.random(9, 9), "optimiser state"),
+        ("fc/kernel/.OPTIMIZER_SLOT/opt/m", tf.random(9, 9), "optimiser state"),
+        ("net/fc/kernel/Adagrad_1", tf.random(9, 9), "optimiser state"),
+        ("sgd/fc_kernel_momentum", tf.random(9, 9), "optimiser state"),
+        ("opt/_variables/3", tf.random(9, 9), "optimiser state"),
     ],
 )
 def test_what_is_left_out_is_listed_with_its_reason(name, array, reason):
