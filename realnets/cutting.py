@@ -8,11 +8,22 @@ from enum import Enum
 
 import numpy as np
 
-from realnets.naming import Shapes, fused_parts, is_embedding, is_heads_kernel, is_stack, parts, recurrent_split
+from realnets.naming import (
+    Shapes,
+    fused_parts,
+    is_embedding,
+    is_heads_kernel,
+    is_stack,
+    onnx_gates,
+    parts,
+    recurrent_split,
+)
 
 Index = tuple[slice | int, ...]
 
 _AXES = {3: "conv1d", 4: "conv2d", 5: "conv3d"}
+_MOST_PLACES = 4096
+"""Of a kernel: what has more is no convolution."""
 
 
 class Conv(Enum):
@@ -61,7 +72,7 @@ def cut(name: str, shape: Sequence[int], shapes: Shapes, conv: Conv, min_M: int)
         shape: of the tensor, two axes or more.
         shapes: of all tensors of the file.
         conv: what is taken of convolutions.
-        min_M: the kernels of a convolution are not listed one by one if they have fewer columns.
+        min_M: the slices of a convolution are not listed one by one if they have fewer columns.
     """
     if len(shape) == 2:
         return _matrix(name, (shape[0], shape[1]), shapes)
@@ -71,6 +82,13 @@ def cut(name: str, shape: Sequence[int], shapes: Shapes, conv: Conv, min_M: int)
         return Cut("dense", (a * b, c) if is_heads_kernel(name, "out") else (a, b * c))
     if len(shape) == 3 and is_stack(name):
         return Cut("dense", (shape[1], shape[2]), tuple((f"[{i}]", (i,)) for i in range(shape[0])))
+    if len(shape) == 3 and (split := onnx_gates(name, shapes)):
+        directions, size = shape[0], shape[1] // len(split.gates)
+        spots = itertools.product(range(directions), enumerate(split.gates))
+        pieces = (
+            (f"[{d},{g}]" if directions > 1 else f"[{g}]", (d, slice(i * size, i * size + size))) for d, (i, g) in spots
+        )
+        return Cut(split.cell, (size, shape[2]), tuple(pieces))
     return _convolution(name, tuple(shape), conv, min_M) if len(shape) in _AXES else None
 
 
@@ -87,7 +105,7 @@ def _matrix(name: str, shape: tuple[int, int], shapes: Shapes) -> Cut:
     return Cut(kind, (size, shape[1]) if axis == 0 else (shape[0], size), tuple(pieces))
 
 
-def _convolution(name: str, shape: tuple[int, ...], conv: Conv, min_M: int) -> Cut:
+def _convolution(name: str, shape: tuple[int, ...], conv: Conv, min_M: int) -> Cut | None:
     """Of a kernel (out, in, k, ...) as PyTorch and ONNX have it, or (k, ..., in, out) as Keras, TensorFlow and Flax do.
 
     These call it a kernel. Elsewhere the sizes tell: a kernel has fewer places than a layer has inputs times outputs.
@@ -97,13 +115,19 @@ def _convolution(name: str, shape: tuple[int, ...], conv: Conv, min_M: int) -> C
     kernel_first = ends[0] < ends[1] or "".join(parts(name)[-1:]).endswith("kernel")
     places, channels = (axes[:-2], axes[-2:]) if kernel_first else (axes[2:], axes[:2])
     matrix = (shape[channels[0]], shape[channels[1]])
+    count = math.prod(shape[axis] for axis in places)
+    if count > _MOST_PLACES:
+        return None
     if conv is Conv.RESHAPED:
         return Cut(kind, (math.prod(shape[:-1]), shape[-1]) if kernel_first else (shape[0], math.prod(shape[1:])))
     if conv is Conv.POOLED:
         return Cut(kind, matrix, order=places + channels, pooled=True)
-    if min(matrix) < min_M:  # before a million 1 x 1 slices of an attention mask are listed
+    if min(matrix) < min_M:
         return Cut(kind, matrix, ())
     both = (slice(None), slice(None))
     spots = itertools.product(*(range(shape[axis]) for axis in places))
-    pieces = ((f"[{','.join(map(str, at))}]", (*at, *both) if kernel_first else (*both, *at)) for at in spots)
+    pieces = (
+        (f"[{','.join(map(str, at))}]" if count > 1 else "", (*at, *both) if kernel_first else (*both, *at))
+        for at in spots
+    )
     return Cut(kind, matrix, tuple(pieces))

@@ -117,6 +117,18 @@ def recurrent_split(name: str, shapes: Shapes) -> Split | None:
     return None
 
 
+def onnx_gates(name: str, shapes: Shapes) -> Split | None:
+    """How ONNX's recurrent kernels, NODE.W and NODE.R of (directions, gates H, inputs), split; None if it is not one.
+
+    Source: the operators LSTM (i, o, f, c), GRU (z, r, h) and RNN of the ONNX standard.
+    """
+    hidden = shapes.get(f"{name[:-2]}.R") if name.endswith((".W", ".R")) else None
+    if hidden is None or len(hidden) != 3:
+        return None
+    cells = {4: Split("lstm", 1, ("i", "o", "f", "c")), 3: Split("gru", 1, ("z", "r", "h"))}
+    return cells.get(_ratio(hidden[1], hidden[2]))
+
+
 def fused_parts(name: str, shape: tuple[int, int]) -> tuple[int, tuple[str, ...]]:
     """The axis along which a matrix holds the projections of attention one after the other, and their names; none if it does not.
 

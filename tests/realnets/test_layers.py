@@ -72,6 +72,20 @@ def test_keras_gates_are_the_stacked_columns():
     np.testing.assert_array_equal(got["a/lstm/kernel:0[c]"][1], kernels["a/lstm/kernel:0"][:, 12:18])
 
 
+def test_gates_of_onnx_in_both_directions():
+    W, R = tf.random(2, 24, 5), tf.random(2, 24, 6, seed=1)
+    got = taken({"rnn.LSTM.W": W, "rnn.LSTM.R": R})
+    assert [n for n in got if ".R" in n] == [f"rnn.LSTM.R[{d},{g}]" for d in (0, 1) for g in "iofc"]
+    kind, matrix, _ = got["rnn.LSTM.W[1,f]"]
+    assert kind == "lstm"
+    np.testing.assert_array_equal(matrix, W[1, 12:18])
+    assert [n for n in taken({"g.W": W[:1, :18], "g.R": R[:1, :18]}) if ".W" in n] == ["g.W[z]", "g.W[r]", "g.W[h]"]
+
+
+def test_a_kernel_of_one_place_has_no_number():
+    assert list(taken({"conv.weight": tf.random(8, 5, 1, 1)})) == ["conv.weight"]
+
+
 def test_a_projected_lstm_and_a_plain_rnn_are_not_taken_for_one_another():
     H, P = 8, 4
     got = taken(
@@ -223,6 +237,7 @@ def test_a_pair_with_a_damaged_half_is_unreadable():
         ("bn1.running_var", tf.random(9), "normalisation"),
         ("scale", np.float32(1), "scalar"),
         ("token_type.weight", tf.random(2, 9), "fewer than 4 columns"),
+        ("table.weight", np.broadcast_to(np.float32(1), (70, 70, 70, 70)), "4-D"),
         ("stack.weight", tf.random(9, 8, 3, 2, 2, 2), "6-D"),
         ("depthwise.weight", tf.random(9, 1, 3, 3), "one channel a filter"),
         ("depthwise_kernel", tf.random(3, 3, 9, 1), "one channel a filter"),
