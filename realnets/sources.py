@@ -9,6 +9,7 @@ from pathlib import Path
 from realnets import zoo
 from realnets.cutting import Conv
 from realnets.layers import MIN_M, Layer, Layers
+from realnets.networks import STUDIED
 from realnets.readers import Checkpoint, open_checkpoint
 from rmt.errors import InputError
 
@@ -51,7 +52,7 @@ def read_layers(
 
 
 def cached_layers(max_entries: int | None = None, count: int | None = None, min_M: int = MIN_M) -> tuple[str, ...]:
-    """NETWORK/LAYER for every weight matrix of the networks of the zoo that were fetched before; nothing is downloaded.
+    """NETWORK/LAYER for every weight matrix of the `STUDIED` networks that were fetched before; nothing is downloaded.
 
     Experiments take their layers from here: what there is depends on the machine, and none at all is an answer too.
 
@@ -64,7 +65,7 @@ def cached_layers(max_entries: int | None = None, count: int | None = None, min_
         InputError: a cached file cannot be read.
     """
     found, most = [], math.inf if max_entries is None else max_entries
-    for network in zoo.ZOO.values():
+    for network in (zoo.ZOO[name] for name in STUDIED if name in zoo.ZOO):
         if (path := zoo.cached(network)) is not None:
             planned = Layers(open_checkpoint(path).tensors, min_M).planned
             found += [f"{network.name}/{name}" for name, N, M in planned if most >= N * M]

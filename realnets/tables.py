@@ -16,8 +16,9 @@ from realnets.analysis import Analysis, Row
 from realnets.diff import Difference
 from realnets.layers import Skipped
 from realnets.naming import shared_folder
+from realnets.networks import Network
 from realnets.nulls import Comparison
-from realnets.zoo import ZOO, Network
+from realnets.zoo import ZOO
 from rmt.calibration.card import LEVEL
 from rmt.calibration.nulls import VERDICTS
 
