@@ -136,9 +136,10 @@ class Layers:
 
 
 def _cut(plan: _Plan, array: np.ndarray, suffix: str, index: Index) -> Layer:
-    W = array[index].astype(np.float64)
-    transposed = W.shape[0] < W.shape[1]
-    W = np.ascontiguousarray(W.T if transposed else W)
+    piece = array[index]
+    transposed = piece.shape[0] < piece.shape[1]
+    with np.errstate(invalid="ignore"):  # a signalling NaN; the fit says non_finite of any
+        W = (piece.T if transposed else piece).astype(np.float64, order="C")  # the only copy
     return Layer(plan.tensor.name + suffix, plan.kind, W, transposed, plan.tensor.name)
 
 
