@@ -14,6 +14,9 @@ from rmt.errors import InputError
 MAX_INDEX_BYTES = 64 * 2**20
 """Longest list of contents (pickle, header) that is read: room for some 100,000 tensors."""
 
+MAX_TENSORS = 200_000
+"""Most tensors of a file, where its format has no such bound: a list of more would itself fill the memory."""
+
 
 @dataclass(frozen=True)
 class Tensor:
@@ -53,6 +56,11 @@ class Probe:
                 return tuple(archive.namelist())
         except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError) as error:
             raise InputError(f"{self.path}: truncated or damaged zip archive ({error})") from error
+
+
+def printable(name: str) -> str:
+    """A name out of a file as one line without control characters, for messages and tables."""
+    return name if name.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in name)
 
 
 def numpy_dtype(name: str) -> np.dtype:
