@@ -149,7 +149,9 @@ def _plan(tensor: Tensor, shapes: Shapes, min_M: int) -> _Plan | Skipped:
     def skip(reason: str, note: str = "") -> Skipped:
         return Skipped(tensor.name, tensor.shape, reason, note)
 
-    if is_optimiser_state(tensor.name):
+    if tensor.unreadable:
+        return skip("unreadable", tensor.unreadable)
+    if is_optimiser_state(tensor.name.removeprefix(tensor.file)):  # a file may well be called adam.npz
         return skip("optimiser state")
     if len(tensor.shape) < 2:
         return skip("normalisation" if is_normalisation(tensor.name) else "bias, scalar or other vector")

@@ -10,6 +10,7 @@ the class nothing at all. To call such a name, or to name anything of Python's o
 import io
 import pickletools
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -68,18 +69,22 @@ class Interpreter:
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
         try:
-            for opcode, argument, _ in pickletools.genops(stream):
-                self._spend(1)
-                if opcode.name == "STOP":
-                    return self._stack.pop()
-                step = _STEPS.get(opcode.name)
-                if step is None:
-                    raise PickleError(f"uses the opcode {opcode.name}, which no state dict needs")
-                step(self, argument)
+            with warnings.catch_warnings(action="ignore"):  # of odd escapes in text
+                return self._run(stream)
         except PickleError:
             raise
         except (ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError, MemoryError) as error:
             raise PickleError(f"truncated or malformed ({_short(error)})") from error
+
+    def _run(self, stream: io.BytesIO) -> Any:
+        for opcode, argument, _ in pickletools.genops(stream):
+            self._spend(1)
+            if opcode.name == "STOP":
+                return self._stack.pop()
+            step = _STEPS.get(opcode.name)
+            if step is None:
+                raise PickleError(f"uses the opcode {opcode.name}, which no state dict needs")
+            step(self, argument)
         raise PickleError("truncated")
 
     def _spend(self, amount: int) -> None:

@@ -2,7 +2,7 @@
 
 import zipfile
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -28,6 +28,8 @@ class Tensor:
         dtype: NumPy's or ml_dtypes' name of its element type; any other name is a type that cannot be loaded.
         load: reads this array alone, in its stored dtype; raises InputError where the bytes are missing or damaged.
         memory: identity of the bytes it views, where the format has one: tied tensors have equal identities.
+        unreadable: why it cannot be read, where that is known before it is tried; its shape and type are then not.
+        file: the part of the name that is the file it is in, where several are read as one; empty otherwise.
     """
 
     name: str
@@ -35,6 +37,22 @@ class Tensor:
     dtype: str
     load: Callable[[], np.ndarray] = field(repr=False)
     memory: Hashable = None
+    unreadable: str = ""
+    file: str = ""
+
+    def inside(self, file: str) -> "Tensor":
+        """This tensor as one of several files: named FILE/NAME, and its memory distinct from another file's."""
+        memory = None if self.memory is None else (file, self.memory)
+        return replace(self, name=f"{file}/{self.name}", memory=memory, file=f"{file}/{self.file}")
+
+
+def unreadable(name: str, reason: str) -> Tensor:
+    """A tensor that is known to be missing or damaged, so that it is listed and the others are read."""
+
+    def load() -> np.ndarray:
+        raise InputError(reason)
+
+    return Tensor(name, (), "", load, unreadable=reason)
 
 
 class Probe:
