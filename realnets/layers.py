@@ -105,12 +105,11 @@ class Layers:
         self.skipped = list(self._left_out)
         seen: dict[Hashable, str] = {}
         for plan in self._plans:
-            array = self._load(plan.tensor, seen)
-            if array is None:
-                continue
-            for suffix, index in plan.pieces:
-                yield _cut(plan, array, suffix, index)
-            del array  # before the next one is loaded
+            held = [array] if (array := self._load(plan.tensor, seen)) is not None else []
+            del array
+            for left, (suffix, index) in zip(range(len(plan.pieces), 0, -1), plan.pieces if held else (), strict=False):
+                # The array goes with its last piece: while a layer is worked on, nothing else is in memory.
+                yield _cut(plan, held.pop() if left == 1 else held[0], suffix, index)
 
     def _load(self, tensor: Tensor, seen: dict[Hashable, str]) -> np.ndarray | None:
         """The tensor's array, or None if it was met before or cannot be read; `seen` maps identities to names."""
