@@ -40,8 +40,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="""Real trained networks through the tail-fitting engine of rmt.
 
-    FILE is a safetensors file, a NumPy .npz archive, a PyTorch state dict (zip or legacy; it is never unpickled and \
-needs no torch), zoo:NAME, hf:OWNER/REPO or hf:OWNER/REPO/FILE.
+    FILE is a safetensors, GGUF or NumPy .npz file, a PyTorch state dict, module or TorchScript archive (never \
+unpickled, and no torch is needed), the index of a sharded checkpoint, a folder of these, zoo:NAME, hf:OWNER/REPO or \
+hf:OWNER/REPO/FILE.
 
     First steps: `realnets zoo`, then `realnets compare zoo:resemblyzer`.
 
@@ -64,7 +65,7 @@ class _As(Enum):
     CSV = "csv"
 
 
-FileArgument = Annotated[str, typer.Argument(metavar="FILE", help="Weight file, zoo:NAME or hf:OWNER/REPO.")]
+FileArgument = Annotated[str, typer.Argument(metavar="FILE", help="Weight file or folder, zoo:NAME or hf:OWNER/REPO.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON instead of the table.")]
 CsvOption = Annotated[bool, typer.Option("--csv", help="CSV, one row a layer, instead of the table.")]
 OutOption = Annotated[
@@ -211,7 +212,8 @@ def _open(file: str, min_m: int, conv: Conv) -> Layers:
 def _nothing(file: str, layers: Layers) -> str:
     if not layers.n_tensors:
         return f"{file}: holds no tensors"
-    return f"{file}: none of its {layers.n_tensors} tensors can be analysed: {describe_skipped(layers.skipped)}"
+    first = next((f" ({s.note})" for s in layers.skipped if s.reason == "unreadable"), "")
+    return f"{file}: none of its {layers.n_tensors} tensors can be analysed: {describe_skipped(layers.skipped)}{first}"
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -57,11 +57,10 @@ class Cut:
     order: tuple[int, ...] | None = None
     pooled: bool = False
 
-    def matrices(self, array: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-        """What is added to the name, and the matrix, or p x rows x columns of them where they are pooled."""
-        for suffix, index in self.pieces:
-            piece = array[index] if self.order is None else array[index].transpose(self.order)
-            yield suffix, piece.reshape((-1, *self.shape) if self.pooled else self.shape)
+    def matrix(self, array: np.ndarray, index: Index) -> np.ndarray:
+        """The matrix of a piece, or p x rows x columns of them where they are pooled."""
+        piece = array[index] if self.order is None else array[index].transpose(self.order)
+        return piece.reshape((-1, *self.shape) if self.pooled else self.shape)
 
 
 def cut(name: str, shape: Sequence[int], shapes: Shapes, conv: Conv, min_M: int) -> Cut | None:

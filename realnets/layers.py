@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from realnets.cutting import Conv, Cut, cut
+from realnets.cutting import Conv, Cut, Index, cut
 from realnets.naming import Shapes, bare, has_scale, is_bias_or_mask, is_normalisation, is_optimiser_state
 from realnets.pairs import whole
 from realnets.readers.base import Tensor
@@ -106,13 +106,10 @@ class Layers:
         self.skipped = list(self._left_out)
         seen: dict[Hashable, str] = {}
         for tensor, plan in self._plans:
-            array = self._load(tensor, seen)
-            if array is None:
-                continue
-            for suffix, matrix in plan.matrices(array):
-                yield _upright(tensor.name + suffix, plan.kind, matrix, tensor.name)
-                del matrix
-            del array  # before the next one is loaded
+            if (array := self._load(tensor, seen)) is not None:
+                held = [array]
+                del array
+                yield from _pieces(tensor, plan, held)
 
     def of_tensor_with(self, name: str) -> Iterator[Layer]:
         """The layers of the tensor that holds the layer of that name; none if there is none, or it cannot be read.
@@ -121,10 +118,8 @@ class Layers:
         """
         for tensor, plan in self._plans:
             if any(tensor.name + suffix == name for suffix, _ in plan.pieces):
-                array = self._load(tensor, {})
-                if array is not None:
-                    for suffix, matrix in plan.matrices(array):
-                        yield _upright(tensor.name + suffix, plan.kind, matrix, tensor.name)
+                if (array := self._load(tensor, {})) is not None:
+                    yield from _pieces(tensor, plan, [array])
                 return
 
     def _load(self, tensor: Tensor, seen: dict[Hashable, str]) -> np.ndarray | None:
@@ -150,10 +145,20 @@ class Layers:
         return array
 
 
-def _upright(name: str, kind: str, matrix: np.ndarray, tensor: str) -> Layer:
+def _pieces(tensor: Tensor, plan: Cut, held: list[np.ndarray]) -> Iterator[Layer]:
+    """The layers of the array that is held; it goes with the last of them: beside a layer nothing else is in memory."""
+    for left, (suffix, index) in zip(range(len(plan.pieces), 0, -1), plan.pieces, strict=True):
+        yield _upright(tensor.name + suffix, plan, held.pop() if left == 1 else held[0], index, tensor.name)
+
+
+def _upright(name: str, plan: Cut, array: np.ndarray, index: Index, tensor: str) -> Layer:
+    matrix = plan.matrix(array, index)
     transposed = matrix.shape[-2] < matrix.shape[-1]
     W = matrix.swapaxes(-1, -2) if transposed else matrix
-    return Layer(name, kind, W if W.size > LARGE else np.ascontiguousarray(W, np.float64), transposed, tensor)
+    if W.size <= LARGE:
+        with np.errstate(invalid="ignore"):  # a signalling NaN; the fit says non_finite of any
+            W = W.astype(np.float64, order="C")  # the only copy
+    return Layer(name, plan.kind, W, transposed, tensor)
 
 
 def _plan(tensor: Tensor, shapes: Shapes, conv: Conv, min_M: int) -> Cut | Skipped:
@@ -162,7 +167,9 @@ def _plan(tensor: Tensor, shapes: Shapes, conv: Conv, min_M: int) -> Cut | Skipp
     def skip(reason: str, note: str = "") -> Skipped:
         return Skipped(tensor.name, tensor.shape, reason, note)
 
-    if is_optimiser_state(tensor.name):
+    if tensor.unreadable:
+        return skip("unreadable", tensor.unreadable)
+    if is_optimiser_state(tensor.name.removeprefix(tensor.file)):  # a file may well be called adam.npz
         return skip("optimiser state")
     if len(tensor.shape) < 2:
         return skip("normalisation" if is_normalisation(tensor.name) else "bias, scalar or other vector")

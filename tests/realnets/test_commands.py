@@ -105,7 +105,8 @@ def test_files_without_matrices_say_what_they_hold(tmp_path):
 
 def test_wrong_paths_and_options(model, tmp_path):
     assert "no such file" in error_line(run("analyze", tmp_path / "none"))
-    assert "folder" in error_line(run("analyze", tmp_path))
+    (tmp_path / "empty").mkdir()
+    assert "folder" in error_line(run("analyze", tmp_path / "empty"))
     assert "no such network" in error_line(run("analyze", "zoo:nessie"))
     assert "--json and --csv" in error_line(run("analyze", model, "--json", "--csv"))
     assert ".json or .csv" in error_line(run("analyze", model, "--out", tmp_path / "x.xls"))

@@ -1,6 +1,7 @@
 """The zoo: pinned, checked, cached, honest without a network; and the three real networks where there is one."""
 
 import hashlib
+import json
 import os
 import sys
 import zipfile
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import torchfiles as tf
 from conftest import slow
+from safetensors.numpy import save_file
 
 from realnets import sources, zoo
 from realnets.layers import Layers
@@ -158,6 +160,57 @@ def test_the_hub_is_asked_for_repository_and_file(monkeypatch, tmp_path):
     for source in ("hf:gpt2", "hf:me/net", "hf:me/net/sub/model.pt"):
         assert open_source(source).format == "PyTorch (zip)"
     assert hub.asked == [("gpt2", "model.safetensors"), ("me/net", "model.safetensors"), ("me/net", "sub/model.pt")]
+
+
+class _Repository:
+    """A repository with some files, as huggingface_hub answers for it."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.asked = []
+
+    def hf_hub_download(self, repo: str, file: str) -> str:
+        self.asked.append(file)
+        if not (self.folder / file).is_file():
+            raise type("EntryNotFoundError", (Exception,), {})("404")
+        return str(self.folder / file)
+
+
+@pytest.mark.parametrize("folder", ["", "sub"])
+def test_a_sharded_repository_is_fetched_shard_by_shard(monkeypatch, tmp_path, folder):
+    home = tmp_path / folder
+    home.mkdir(exist_ok=True)
+    shards = {f"{i}.weight": f"model-{i}.safetensors" for i in range(3)}
+    for i, (name, file) in enumerate(list(shards.items())[:2]):
+        save_file({name: tf.random(9, 6, seed=i)}, home / file)
+    (home / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
+    hub, said = _Repository(tmp_path), []
+    monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
+    source = f"hf:me/net/{folder}/model.safetensors.index.json" if folder else "hf:me/net"
+    layers = Layers(open_source(source, said.append).tensors, min_M=4)
+    assert [layer.name for layer in layers] == ["0.weight", "1.weight"]
+    assert [s.name for s in layers.skipped] == ["2.weight"]
+    prefix = f"{folder}/" if folder else ""
+    tried = [] if folder else ["model.safetensors"]
+    assert hub.asked == [*tried, *(prefix + f for f in ["model.safetensors.index.json", *shards.values()])]
+    assert "model-2.safetensors, which" in said[-1]
+
+
+def test_an_index_from_the_hub_fetches_nothing_from_elsewhere(monkeypatch, tmp_path):
+    (tmp_path / "model.safetensors.index.json").write_text('{"weight_map": {"a": "../../secret"}}')
+    hub = _Repository(tmp_path)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
+    with pytest.raises(InputError, match=r"hf:me/net: .*secret.*refused"):
+        open_source("hf:me/net")
+    assert hub.asked == ["model.safetensors", "model.safetensors.index.json"]
+
+
+def test_a_folder_says_what_it_does_not_read(tmp_path):
+    save_file({"a.weight": tf.random(9, 6)}, tmp_path / "model.safetensors")
+    tf.write_zip(tmp_path / "pytorch_model.bin", {"a": tf.whole("s", tf.random(3, 2))}, {"s": tf.random(6)})
+    said = []
+    assert [t.name for t in open_source(str(tmp_path), said.append).tensors] == ["a.weight"]
+    assert said == [f"{tmp_path}: not read, as copies of model.safetensors: pytorch_model.bin"]
 
 
 @pytest.mark.parametrize(
