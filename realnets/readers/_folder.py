@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from types import ModuleType
 
 from realnets.readers import _dispatch, sharded
-from realnets.readers._paths import beside, stays_inside
+from realnets.readers._paths import stays_inside
 from realnets.readers.base import Probe, Tensor, printable, unreadable
 from rmt.errors import InputError
 
@@ -132,7 +132,7 @@ def _without_pieces(index: Path) -> str:
     fault = ""
     for name in sharded.shards(index):
         try:
-            beside(index, name)
+            sharded.shard(index, name)
             return ""
         except InputError as error:
             fault = fault or str(error)

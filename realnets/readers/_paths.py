@@ -4,6 +4,8 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from rmt.errors import InputError
 
+_SHOWN = 80
+
 
 def stays_inside(folder: Path, path: Path) -> bool:
     """Whether `path`, its links followed, is a regular file in `folder` or below.
@@ -20,18 +22,33 @@ def stays_inside(folder: Path, path: Path) -> bool:
     return cached or target.is_relative_to(base)
 
 
-def beside(path: Path, name: str) -> Path:
-    """The file called `name` in the folder of `path`, as `path` itself names it.
+def beside(path: Path, name: str, where: str) -> Path:
+    """The file called `name` in the folder of `path`, or below it.
+
+    A link is followed where it leads to that folder again, or to the one that `path` itself is linked from, as in the
+    caches of model hubs.
+
+    Args:
+        path: the file that names the other.
+        name: a relative path, with slashes.
+        where: what an error calls the place that names it.
 
     Raises:
-        InputError: the name leads elsewhere, or there is no such file.
+        InputError: it is absolute, leads out of the folder, or is not there.
     """
-    plain = name not in ("", ".", "..") and PurePosixPath(name).name == name == PureWindowsPath(name).name
-    if not plain or not name.isprintable():
-        raise InputError(f"{path}: names the file {name[:120]!r}, which is not beside it; refused")
-    found = path.parent / name
-    if not stays_inside(path.parent, found):
-        missing = not found.is_symlink() and not found.exists() if len(name) < 256 else True
-        reason = "is missing" if missing else "is not a regular file inside the folder; refused"
-        raise InputError(f"{path}: {name[:260]} {reason}")
+    shown = name[:_SHOWN] if name.isprintable() else repr(name[:_SHOWN])
+    pure, foreign = PurePosixPath(name), PureWindowsPath(name)
+    if pure.is_absolute() or foreign.drive or foreign.root or ".." in pure.parts + foreign.parts:
+        raise InputError(f"{where}: refers to {shown}, which is outside its folder; refused")
+    try:
+        found = (path.parent / pure).resolve()
+        homes = (path.parent.resolve(), path.resolve().parent)
+        if not any(found.is_relative_to(home) for home in homes):
+            raise InputError(f"{where}: refers to {shown}, a link that leads out of its folder; refused")
+        if not found.is_file():
+            raise InputError(f"{where}: refers to {shown}, which is not there; keep the two files in one folder")
+    except InputError:
+        raise
+    except (OSError, ValueError, RuntimeError) as error:  # a name too long, with a zero, or a link to itself
+        raise InputError(f"{where}: refers to {shown}, which cannot be opened ({error})") from error
     return found

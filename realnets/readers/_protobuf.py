@@ -18,9 +18,6 @@ VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 MAX_FIELDS = 4_000_000
 """Fields walked before a file is refused: those of a graph of 100,000 nodes, seconds at most."""
 
-MAX_TENSORS = 100_000
-"""Tensors listed before a file is refused, as many as a list of MAX_INDEX_BYTES has room for."""
-
 MAX_NAME = 1000
 """Longest name that is given; what is behind it is cut off."""
 

@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 
 from realnets.readers import _protobuf
-from realnets.readers._beside import beside
-from realnets.readers._protobuf import BYTES, MAX_TENSORS, VARINT, Field, Source, TooLarge, WireError
-from realnets.readers.base import Probe, Tensor, numpy_dtype
+from realnets.readers._paths import beside
+from realnets.readers._protobuf import BYTES, VARINT, Field, Source, TooLarge, WireError
+from realnets.readers.base import MAX_TENSORS, Probe, Tensor, numpy_dtype
 from rmt.errors import InputError
 
 FORMAT = "ONNX"

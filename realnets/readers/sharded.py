@@ -9,7 +9,7 @@ Source: https://huggingface.co/docs/transformers/big_models, on the index of sav
 import json
 import re
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from realnets.readers import _dispatch
 from realnets.readers._paths import beside
@@ -80,8 +80,19 @@ def tensors(path: Path) -> list[Tensor]:
     return list(listed.values())
 
 
+def shard(path: Path, name: str) -> Path:
+    """The file that an index calls by that name: beside the index, in no folder of its own.
+
+    Raises:
+        InputError: it would be elsewhere, or is not there.
+    """
+    if PurePosixPath(name).name != name:
+        raise InputError(f"{path}: refers to {printable(name)[:80]}, which is not beside it; refused")
+    return beside(path, name, str(path))
+
+
 def _shard(path: Path, name: str) -> list[Tensor]:
-    file = beside(path, name)
+    file = shard(path, name)
     try:
         reader = _dispatch.reader_of(Probe(file))
         if reader is None or reader.FORMAT == FORMAT:

@@ -24,9 +24,9 @@ import google_crc32c
 import numpy as np
 
 from realnets.naming import is_optimiser_state
-from realnets.readers._beside import beside
-from realnets.readers._protobuf import MAX_TENSORS, VARINT, Field, Source, TooLarge, WireError, plain, signed, varint
-from realnets.readers.base import MAX_INDEX_BYTES, Probe, Tensor, numpy_dtype
+from realnets.readers._paths import beside
+from realnets.readers._protobuf import VARINT, Field, Source, TooLarge, WireError, plain, signed, varint
+from realnets.readers.base import MAX_INDEX_BYTES, MAX_TENSORS, Probe, Tensor, numpy_dtype
 from rmt.errors import InputError
 
 FORMAT = "TensorFlow checkpoint"

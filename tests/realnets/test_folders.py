@@ -90,7 +90,7 @@ def test_a_missing_or_damaged_shard_is_named_and_the_rest_read(sharded, damage):
 def test_an_index_without_any_of_its_shards(tmp_path):
     path = index(tmp_path / "model.safetensors.index.json", SHARDS)
     for given in (path, tmp_path):
-        with pytest.raises(InputError, match=r"model-00001-of-00002.safetensors is missing"):
+        with pytest.raises(InputError, match=r"model-00001-of-00002.safetensors, which is not there"):
             open_checkpoint(given)
 
 
@@ -130,7 +130,7 @@ def test_a_shard_outside_of_the_folder_is_refused(tmp_path, name):
     safetensors(tmp_path / "secret", a_weight=A)
     (folder / "loop").symlink_to("loop")
     (folder / "out").symlink_to("../secret")
-    with pytest.raises(InputError, match=r"index.*(refused|is missing)") as caught:
+    with pytest.raises(InputError, match=r"index.*(refused|not there|cannot be opened)") as caught:
         open_checkpoint(index(folder / "index", {"a.weight": name}))
     assert "\n" not in str(caught.value)
 

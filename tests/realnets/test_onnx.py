@@ -287,7 +287,7 @@ def test_graphs_that_nest_without_end(tmp_path):
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        (model(*[b""] * (_protobuf.MAX_TENSORS + 1)), "more than 100000 tensors"),
+        (model(*[b""] * (onnx.MAX_TENSORS + 1)), "more than 200000 tensors"),
         (model(nodes=[put(1, b"x" * 1000) * 1000] * 70), "bytes of text"),
     ],
 )
