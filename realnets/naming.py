@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-_OPTIMISER_FOLDER = re.compile(r"(optim|adam|rmsprop|opt_state)")
+_OPTIMISER_FOLDER = re.compile(r"(optim|adam|rmsprop|opt_state|param_states$)")
 _OPTIMISER_LEAF = re.compile(
     r"(exp_(avg|avg_sq|inf)|max_exp_avg_sq|momentum(_buffer)?|velocity|square_avg|grad_avg|acc_delta)$"
 )
@@ -52,8 +52,17 @@ def parts(name: str) -> list[str]:
 
 
 def is_optimiser_state(name: str) -> bool:
-    """Whether a tensor is a moment or buffer of an optimiser: under an "optim..." or "adam..." key, or an exp_avg."""
+    """Whether a tensor is a moment or buffer of an optimiser: under an "optim..." or "adam..." key, or an exp_avg.
+
+    Also in a state of optax that was saved by itself, where numbers alone stand before "mu" or "nu" (0.mu.fc.kernel);
+    but not under "optimizer.target", as T5X calls the weights.
+    """
     components = parts(name)
+    if components[:2] == ["optimizer", "target"]:
+        return False
+    inner = [p for p in components if not p.isdigit()]
+    if len(inner) > 1 and inner[0] in ("mu", "nu") and components[0].isdigit():
+        return True
     if any(_OPTIMISER_FOLDER.match(p) for p in components):
         return True
     return bool(components) and _OPTIMISER_LEAF.match(components[-1]) is not None
