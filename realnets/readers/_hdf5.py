@@ -1,10 +1,10 @@
 """HDF5 files read as data: a parser of the groups and datasets that weights are kept in, and of nothing else.
 
-HDF5's own library follows whatever addresses, links, filters and sizes a file names, in C. Its published faults are
-mostly overflows that a damaged file sets off, and they would be ours. A weight file needs little of the format: groups,
-numeric datasets that are contiguous, compact or chunked, and deflate. That much is read here by offset, in one list of
-links and with no allocation that was not first checked against the bytes of the file; external files, links out of the
-file, virtual datasets and other filters are refused by name and never followed.
+HDF5's own library follows whatever addresses, links, filters and sizes a file names, in C, where a fault that a file
+sets off is a fault of this process; a few thousand damaged files did not crash it, which is no proof. A weight file
+needs little of the format: groups, numeric datasets that are contiguous, compact or chunked, and deflate. That much is
+read here by offset, in one list of links and with no allocation that was not first checked against the bytes of the
+file; external files, links out of the file, virtual datasets and other filters are refused by name and never followed.
 
 Source: HDF5 File Format Specification, version 3.0 (The HDF Group).
 """
