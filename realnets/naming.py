@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-_OPTIMISER_FOLDER = re.compile(r"(optim|opt_state|ada(m|grad|delta|factor)|rmsprop|ftrl|(opt|sgd|nadam)$)")
+_OPTIMISER_FOLDER = re.compile(r"(optim|opt_state|ada(m|grad|delta|factor)|rmsprop|ftrl|(opt|sgd|nadam|param_states)$)")
 _OPTIMISER_LEAF = re.compile(
     r"(exp_(avg|avg_sq|inf)|max_exp_avg_sq|momentum(_buffer)?|velocity|square_avg|grad_avg|acc_delta)$"
 )
@@ -64,9 +64,15 @@ def shared_folder(names: Sequence[str]) -> str:
 def is_optimiser_state(name: str) -> bool:
     """Whether a tensor is a moment or buffer of an optimiser: under an "optim..." or "adam..." key, or an exp_avg.
 
-    TensorFlow's slots are kernel/Adam_1, kernel/.OPTIMIZER_SLOT/opt/m and sgd/kernel_momentum.
+    TensorFlow's slots are kernel/Adam_1, kernel/.OPTIMIZER_SLOT/opt/m and sgd/kernel_momentum. In a state of optax that was saved
+    by itself numbers alone stand before "mu" or "nu" (0.mu.fc.kernel). Under "optimizer.target" T5X has the weights.
     """
     components = parts(name)
+    if components[:2] == ["optimizer", "target"]:
+        return False
+    inner = [p for p in components if not p.isdigit()]
+    if len(inner) > 1 and inner[0] in ("mu", "nu") and components[0].isdigit():
+        return True
     if any(_OPTIMISER_FOLDER.match(p) for p in components):
         return True
     return bool(components) and _OPTIMISER_LEAF.match(components[-1]) is not None
