@@ -40,9 +40,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="""Real trained networks through the tail-fitting engine of rmt.
 
-    FILE is a safetensors, GGUF or NumPy .npz file, a PyTorch state dict, module or TorchScript archive (never \
-unpickled, and no torch is needed), the index of a sharded checkpoint, a folder of these, zoo:NAME, hf:OWNER/REPO or \
-hf:OWNER/REPO/FILE.
+    FILE is a safetensors, PyTorch, ONNX, TensorFlow, Keras, Flax, Orbax, GGUF or NumPy .npz file, the index of a sharded \
+checkpoint, or a folder of these; zoo:NAME, hf:OWNER/REPO or hf:OWNER/REPO/FILE. Nothing in it is run, and no framework is \
+needed.
 
     First steps: `realnets zoo`, then `realnets compare zoo:resemblyzer`.
 

@@ -41,8 +41,8 @@ def open_checkpoint(path: Path) -> Checkpoint:
     files are left, a tensor is called FILE/TENSOR. What was not read is in `notes`.
 
     Args:
-        path: a safetensors or GGUF file, a NumPy .npz archive, a PyTorch state dict, module or TorchScript archive, the
-            index of a sharded checkpoint, or a folder of these.
+        path: a safetensors, GGUF, ONNX or NumPy .npz file, a PyTorch state dict, module or TorchScript archive, a Keras or Flax
+            file, the index of a TensorFlow or of a sharded checkpoint, or a folder of these or of Orbax.
 
     Returns:
         Checkpoint whose tensors load one at a time.

@@ -8,18 +8,17 @@ _SHOWN = 80
 
 
 def stays_inside(folder: Path, path: Path) -> bool:
-    """Whether `path`, its links followed, is a regular file in `folder` or below.
-
-    In the cache of the Hugging Face hub, snapshots/REVISION holds links into the blobs beside snapshots; these are inside.
-    """
+    """Whether `path`, its links followed, is a regular file in `folder` or below."""
     try:
         base, target = folder.resolve(strict=True), path.resolve(strict=True)
-        if not target.is_file():
-            return False
+        return target.is_file() and any(target.is_relative_to(home) for home in _homes(base))
     except (OSError, ValueError, RuntimeError):  # a loop of links
         return False
-    cached = base.parent.name == "snapshots" and target.is_relative_to(base.parent.parent / "blobs")
-    return cached or target.is_relative_to(base)
+
+
+def _homes(folder: Path) -> list[Path]:
+    """A folder; and in the cache of the Hugging Face hub, where snapshots/REVISION holds links into the blobs, those."""
+    return [folder, folder.parent.parent / "blobs"] if folder.parent.name == "snapshots" else [folder]
 
 
 def beside(path: Path, name: str, where: str) -> Path:
@@ -42,7 +41,7 @@ def beside(path: Path, name: str, where: str) -> Path:
         raise InputError(f"{where}: refers to {shown}, which is outside its folder; refused")
     try:
         found = (path.parent / pure).resolve()
-        homes = (path.parent.resolve(), path.resolve().parent)
+        homes = (*_homes(path.parent.resolve()), path.resolve().parent)
         if not any(found.is_relative_to(home) for home in homes):
             raise InputError(f"{where}: refers to {shown}, a link that leads out of its folder; refused")
         if not found.is_file():

@@ -52,6 +52,8 @@ def test_a_state_of_training_in_msgpack():
     assert_parameters(checkpoint.tensors, "params.")
     layers = Layers(checkpoint.tensors, min_M=2)
     assert {layer.name: layer.kind for layer in layers} == {
+        "params.Conv_0.kernel[0]": "conv1d",
+        "params.Conv_0.kernel[1]": "conv1d",
         "params.Dense_0.kernel": "dense",
         "params.embed.embedding": "embedding",
     }
@@ -70,7 +72,8 @@ def test_orbax_in_each_of_its_layouts(name):
     tensors = orbax.tensors(DATA / name)
     assert_parameters(tensors, "params.")
     layers = Layers(tensors, min_M=2)
-    assert {layer.name for layer in layers} == {"params.Dense_0.kernel", "params.embed.embedding"}
+    convolution = {"params.Conv_0.kernel[0]", "params.Conv_0.kernel[1]"}
+    assert {layer.name for layer in layers} == convolution | {"params.Dense_0.kernel", "params.embed.embedding"}
     assert sum(s.reason == "optimiser state" for s in layers.skipped) == len(PARAMETERS)
     (step,) = [t for t in tensors if t.name == "step"]
     assert step.load() == 3

@@ -133,7 +133,8 @@ def test_both_exporters_of_pytorch(name):
         n for n, t in tensors.items() if n.startswith("onnx::") or (n.startswith("val_") and t.dtype != "float32")
     ]
     kinds = {layer.name: layer.kind for layer in Layers(list(tensors.values()), min_M=3)}
-    assert kinds == {"embed.weight": "embedding", "fc.weight": "dense", "head.0.weight": "dense"}
+    lstm = {f"lstm.{part}[{gate}]": "lstm" for part in "WR" for gate in "iofc"}
+    assert kinds == {"embed.weight": "embedding", "fc.weight": "dense", "head.0.weight": "dense"} | lstm
 
 
 @pytest.mark.parametrize(
