@@ -111,17 +111,17 @@ def analyze(
     Returns:
         Analysis. A matrix that cannot be fitted has its row, with NaN and a status.
     """
-    rows = list(in_order(lambda layer: measure(layer, method), layers, at_once(workers, layers), on_row))
+    rows = list(in_order(lambda layer: measure(layer, method)[0], layers, at_once(workers, layers), on_row))
     settings = {"min_M": layers.min_M, "conv": layers.conv.value, "method": repr(method)}
     return Analysis(layers.source, layers.format, rows, layers.skipped, layers.n_tensors, settings)
 
 
-def measure(layer: Layer, method: Method = CLAUSET) -> Row:
-    """The row of one layer."""
+def measure(layer: Layer, method: Method = CLAUSET) -> tuple[Row, np.ndarray]:
+    """The row of one layer, and its eigenvalues."""
     s = spectrum_of(layer)
     fit = fit_tail(s, method)
     values = {name: float(value) for name, value in _columns(s, fit).items()}
-    return {
+    row = {
         "name": layer.name,
         "tensor": layer.tensor,
         "kind": layer.kind,
@@ -135,6 +135,7 @@ def measure(layer: Layer, method: Method = CLAUSET) -> Row:
         "fitted": bool(fit.ok),
         "status": Status(int(fit.status)).name.lower(),
     }
+    return row, np.asarray(s.eigenvalues)
 
 
 def spectrum_of(layer: Layer) -> Spectrum:

@@ -151,7 +151,7 @@ def _loaded(first: Layers, second: Layers, pairs: list[tuple[str, str]]) -> Iter
 
 
 def _compared(a: Layer, b: Layer, method: Method) -> Row:
-    one, two = measure(a, method), measure(b, method)
+    (one, _), (two, _) = measure(a, method), measure(b, method)
     row: Row = {name: one[name] for name in ("name", "kind", "N", "M")}
     for name in CHANGES:
         row |= {f"{name}_first": one[name], f"{name}_second": two[name], f"{name}_change": two[name] - one[name]}

@@ -84,7 +84,7 @@ def _judged(p: dict[str, float]) -> Row:
 
 
 def _compare_layer(layer: Layer, key: Key[Array, ""], n_nulls: int) -> Row:
-    row = measure(layer)
+    row, _ = measure(layer)
     if not row["fitted"] or row["M"] < FEWEST:
         return row | card_columns(None, JUDGED)
     W = layer.W
