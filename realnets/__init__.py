@@ -4,11 +4,14 @@
     table = realnets.compare(layers, jax.random.key(0))
     print(table.verdicts)
 
-Nothing in a weight file is ever run, no deep-learning framework is needed, and one tensor is in memory at a time.
+A model in memory goes the same way, by `realnets.model_layers(model)`. Nothing in a weight file is ever run, no
+deep-learning framework is needed, and one tensor is in memory at a time.
 """
 
 from realnets.analysis import Analysis, analyze
+from realnets.cutting import Conv
 from realnets.layers import Layer, Layers, Skipped
+from realnets.live import model_layers
 from realnets.nulls import Comparison, compare
 from realnets.readers import Checkpoint, Tensor, open_checkpoint
 from realnets.sources import cached_layer, cached_layers, open_source, read_layers
@@ -20,6 +23,7 @@ __all__ = [
     "Analysis",
     "Checkpoint",
     "Comparison",
+    "Conv",
     "Layer",
     "Layers",
     "Skipped",
@@ -30,6 +34,7 @@ __all__ = [
     "compare",
     "eagerly",
     "layer_axis",
+    "model_layers",
     "open_checkpoint",
     "open_source",
     "per_draw",

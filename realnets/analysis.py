@@ -8,25 +8,29 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from realnets.layers import Layer, Layers, Skipped
+from realnets.layers import LARGE, Layer, Layers, Skipped
 from rmt import metrics
 from rmt.console import plain
-from rmt.spectra import Spectrum, spectrum
+from rmt.spectra import Spectrum, spectrum, spectrum_of_rows
 from rmt.sweeps import one_blas_thread
 from rmt.sweeps.provenance import versions
-from rmt.tails import Status, TailFit, fit_tail
+from rmt.tails import Clauset, Status, TailFit, fit_tail
+from rmt.tails.base import Method
 
 ALPHA_CUT = 8.0
 """Layers with alpha >= 8 have no power-law tail worth averaging: Martin & Mahoney, arXiv:2106.00734, footnote 10."""
 
 AVERAGED = ("alpha", "ks", "lambda_max", "log_norm", "log_spectral_norm", "alpha_hat", "log_alpha_norm", "stable_rank")
 """Columns that the layer averages are taken of."""
+
+CLAUSET = Clauset()
 
 Row = dict[str, Any]
 
@@ -38,10 +42,10 @@ class Analysis:
     Attributes:
         source: the file, as it was named.
         format: what kind of file it is.
-        rows: name, tensor, kind, transposed, N, M, Q, alpha, alpha_low and alpha_high (95 % given xmin), xmin, ks (D),
+        rows: name, tensor, kind, transposed, N, M, Q, alpha, its stderr, alpha_low and alpha_high (95 %, all given xmin), xmin, ks (D),
             n_tail, lambda_max of W^T W / N, log_norm (log10 ||W||_F^2), log_spectral_norm (log10 ||W||_2^2),
-            alpha_hat (alpha log10 lambda_max), log_alpha_norm, stable_rank and status of each matrix; NaN where it
-            cannot be fitted.
+            alpha_hat (alpha log10 lambda_max), log_alpha_norm, stable_rank, entropy, lambda_min, rank and status of each
+            matrix; NaN where it cannot be fitted.
         skipped: the tensors left out, with reasons.
         n_tensors: how many tensors the file has.
         settings: everything else that the rows depend on.
@@ -90,41 +94,63 @@ class Analysis:
         return text.getvalue()
 
 
-def analyze(layers: Layers, workers: int = 1, on_row: Callable[[Row], None] = lambda row: None) -> Analysis:
-    """Fit and measure every layer: `rmt.fit_tail(rmt.spectrum(W))` and the metrics of both.
+def analyze(
+    layers: Layers,
+    workers: int = 1,
+    on_row: Callable[[Row], None] = lambda row: None,
+    method: Method = CLAUSET,
+) -> Analysis:
+    """Fit and measure every layer: `rmt.fit_tail(rmt.spectrum(W), method)` and the metrics of both.
 
     Args:
         layers: the weight matrices, read one tensor at a time.
-        workers: layers worked on at once, each in memory and with one BLAS thread.
+        workers: layers worked on at once, each in memory and with one BLAS thread; one where any has more than `LARGE` entries.
         on_row: called with each row as it is done, in order.
+        method: of the fit: `rmt.WeightWatcher()` for the numbers of that tool, with `Layers(conv="pooled")`, its default.
 
     Returns:
         Analysis. A matrix that cannot be fitted has its row, with NaN and a status.
     """
-    rows = list(in_order(lambda layer: measure(layer)[0], layers, workers, on_row))
-    return Analysis(layers.source, layers.format, rows, layers.skipped, layers.n_tensors, {"min_M": layers.min_M})
+    rows = list(in_order(lambda layer: measure(layer, method)[0], layers, at_once(workers, layers), on_row))
+    settings = {"min_M": layers.min_M, "conv": layers.conv.value, "method": repr(method)}
+    return Analysis(layers.source, layers.format, rows, layers.skipped, layers.n_tensors, settings)
 
 
-def measure(layer: Layer) -> tuple[Row, np.ndarray]:
+def measure(layer: Layer, method: Method = CLAUSET) -> tuple[Row, np.ndarray]:
     """The row of one layer, and its eigenvalues."""
-    s = _spectrum(layer.W)
-    fit = fit_tail(s)
+    s = spectrum_of(layer)
+    fit = fit_tail(s, method)
     values = {name: float(value) for name, value in _columns(s, fit).items()}
     row = {
         "name": layer.name,
         "tensor": layer.tensor,
         "kind": layer.kind,
         "transposed": layer.transposed,
-        "N": s.N,
-        "M": s.M,
-        "Q": s.Q,
+        "N": (N := layer.W.shape[-2]),
+        "M": (M := layer.W.shape[-1]),
+        "Q": N / M,
         **values,
+        "rank": int(s.rank),
         "n_tail": int(fit.n_tail),
         "fitted": bool(fit.ok),
         "status": Status(int(fit.status)).name.lower(),
     }
     return row, np.asarray(s.eigenvalues)
 
+
+def spectrum_of(layer: Layer) -> Spectrum:
+    """Of its matrix; of a pool all eigenvalues of its members, which are then those of one matrix with as many columns."""
+    W = layer.W
+    if W.ndim == 3:
+        each = [_spectrum(w) for w in W]
+        return Spectrum(jnp.sort(jnp.concatenate([s.eigenvalues for s in each])), each[0].N)
+    if W.size > LARGE:
+        rows = max(1, _BLOCK // W.shape[1])
+        return spectrum_of_rows(W[i : i + rows] for i in range(0, len(W), rows))
+    return _spectrum(W)
+
+
+_BLOCK = 2**22  # entries of a large matrix that are in double precision at a time
 
 # Compiled by themselves: the spectrum for each shape, the fit and the columns for each M only.
 _spectrum = jax.jit(spectrum)
@@ -135,6 +161,7 @@ def _columns(s: Spectrum, fit: TailFit) -> dict[str, Array]:
     low, high = fit.interval()
     return {
         "alpha": fit.alpha,
+        "stderr": fit.stderr,
         "alpha_low": low,
         "alpha_high": high,
         "xmin": fit.xmin,
@@ -146,11 +173,21 @@ def _columns(s: Spectrum, fit: TailFit) -> dict[str, Array]:
         "alpha_hat": metrics.alpha_hat(s, fit),
         "log_alpha_norm": metrics.log_alpha_norm(s, fit),
         "stable_rank": metrics.stable_rank(s),
+        "entropy": metrics.entropy(s),
+        "lambda_min": s.eigenvalues[0],
     }
 
 
+T = TypeVar("T")
+
+
+def at_once(workers: int, *networks: Layers) -> int:
+    """As many workers, but one where a layer is so large that two of them are too much."""
+    return 1 if any(N * M > LARGE for layers in networks for _, N, M in layers.planned) else workers
+
+
 def in_order(
-    function: Callable[[Layer], Row], layers: Iterable[Layer], workers: int, on_row: Callable[[Row], None]
+    function: Callable[[T], Row], layers: Iterable[T], workers: int, on_row: Callable[[Row], None]
 ) -> Iterator[Row]:
     """function(layer) for each layer, in order, at most `workers` of them in memory."""
     pool = ThreadPoolExecutor(workers)

@@ -14,14 +14,24 @@ import typer
 
 from realnets import zoo
 from realnets.analysis import Analysis, Row, analyze
+from realnets.cutting import Conv
+from realnets.diff import Difference, diff
 from realnets.layers import MIN_M, Layers
 from realnets.nulls import Comparison, compare
 from realnets.sources import read_layers
-from realnets.tables import describe_skipped, print_analysis, print_comparison, print_zoo, report_table
+from realnets.tables import (
+    describe_skipped,
+    print_analysis,
+    print_comparison,
+    print_difference,
+    print_zoo,
+    report_table,
+)
 from rmt.calibration.nulls import MIN_NULLS, n_replicates
 from rmt.console import boundary, keep_compiled_programs, written_whole
 from rmt.errors import InputError
 from rmt.sweeps.progress import Progress
+from rmt.tails import Clauset, WeightWatcher
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -30,13 +40,21 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="""Real trained networks through the tail-fitting engine of rmt.
 
-    FILE is a safetensors file, a NumPy .npz archive, a PyTorch state dict (zip or legacy; it is never unpickled and \
-needs no torch), zoo:NAME, hf:OWNER/REPO or hf:OWNER/REPO/FILE.
+    FILE is a safetensors, PyTorch, ONNX, TensorFlow, Keras, Flax, Orbax, GGUF or NumPy .npz file, the index of a sharded \
+checkpoint, or a folder of these; zoo:NAME, hf:OWNER/REPO or hf:OWNER/REPO/FILE. Nothing in it is run, and no framework is \
+needed.
 
     First steps: `realnets zoo`, then `realnets compare zoo:resemblyzer`.
 
     Exit codes: 0 done, 2 wrong input, 3 something has to be downloaded and cannot be, 130 stopped by Ctrl-C.""",
 )
+
+
+class _Method(Enum):
+    """Whose fit of the tail."""
+
+    CLAUSET = "clauset"
+    WEIGHTWATCHER = "weightwatcher"
 
 
 class _As(Enum):
@@ -47,7 +65,7 @@ class _As(Enum):
     CSV = "csv"
 
 
-FileArgument = Annotated[str, typer.Argument(metavar="FILE", help="Weight file, zoo:NAME or hf:OWNER/REPO.")]
+FileArgument = Annotated[str, typer.Argument(metavar="FILE", help="Weight file or folder, zoo:NAME or hf:OWNER/REPO.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON instead of the table.")]
 CsvOption = Annotated[bool, typer.Option("--csv", help="CSV, one row a layer, instead of the table.")]
 OutOption = Annotated[
@@ -56,6 +74,10 @@ OutOption = Annotated[
 MinOption = Annotated[int, typer.Option("--min-m", min=10, help="Leave out matrices with fewer columns.")]
 JobsOption = Annotated[
     int | None, typer.Option("--jobs", min=1, help="Layers at once; as many as processors, up to 4.")
+]
+ConvOption = Annotated[
+    Conv,
+    typer.Option("--conv", help="Of a convolution: each slice of its kernel, their eigenvalues pooled, or one matrix."),
 ]
 VerboseOption = Annotated[bool, typer.Option("--verbose", help="List every tensor that was left out.")]
 
@@ -66,6 +88,10 @@ def analyze_command(
     json: JsonOption = False,
     csv: CsvOption = False,
     out: OutOption = None,
+    method: Annotated[
+        _Method, typer.Option("--method", help="The exact search, or WeightWatcher's; its default is --conv pooled.")
+    ] = _Method.CLAUSET,
+    conv: ConvOption = Conv.SLICES,
     min_m: MinOption = MIN_M,
     jobs: JobsOption = None,
     verbose: VerboseOption = False,
@@ -73,9 +99,10 @@ def analyze_command(
     """One row for each weight matrix: power-law fit, norms, and layer averages."""
     with _command():
         style = _style(json, csv, out)
-        layers = _open(file, min_m)
+        layers = _open(file, min_m, conv)
         with _progress(layers, lambda N, M: N * M * M) as on_row:
-            result = analyze(layers, _jobs(jobs), on_row)
+            fit = WeightWatcher() if method is _Method.WEIGHTWATCHER else Clauset()
+            result = analyze(layers, _jobs(jobs), on_row, fit)
         _finish(result, style, out, verbose)
 
 
@@ -92,6 +119,7 @@ def compare_command(
     report: Annotated[
         Path | None, typer.Option("--report", metavar="DIR", help="Hand the table to the page of `rmt report DIR`.")
     ] = None,
+    conv: ConvOption = Conv.SLICES,
     min_m: MinOption = MIN_M,
     jobs: JobsOption = None,
     verbose: VerboseOption = False,
@@ -101,7 +129,9 @@ def compare_command(
 
     with _command():
         style = _style(json, csv, out)
-        layers = _open(file, min_m)
+        if conv is Conv.POOLED:
+            raise InputError("--conv pooled has no nulls; compare takes slices or reshaped, analyze all three")
+        layers = _open(file, min_m, conv)
         with _progress(layers, lambda N, M: N * M * M * (1 + 2 * n_replicates(N, M, nulls))) as on_row:
             result = compare(layers, jax.random.key(seed), nulls, _jobs(jobs), on_row)
         result.settings["seed"] = seed
@@ -110,6 +140,27 @@ def compare_command(
             with written_whole(report / "tables" / f"{name}.json") as part:
                 part.write_text(dumps(report_table(result), indent=1) + "\n", encoding="utf-8")
         _finish(result, style, out, verbose)
+
+
+@app.command("diff")
+def diff_command(
+    first: Annotated[str, typer.Argument(metavar="FIRST", help="Weight file, zoo:NAME or hf:OWNER/REPO.")],
+    second: Annotated[str, typer.Argument(metavar="SECOND", help="Another of the same architecture.")],
+    json: JsonOption = False,
+    csv: CsvOption = False,
+    out: OutOption = None,
+    conv: ConvOption = Conv.SLICES,
+    min_m: MinOption = MIN_M,
+    jobs: JobsOption = None,
+) -> None:
+    """What changed from one network to another, layer by layer: fine-tuned beside base, distilled beside teacher."""
+    with _command():
+        style = _style(json, csv, out)
+        pair = _open(first, min_m, conv), _open(second, min_m, conv)
+        with _progress(pair[0], lambda N, M: N * M * M) as on_row:
+            result = diff(*pair, _jobs(jobs), on_row)
+        if not _written(result, style, out):
+            print_difference(result, _console())
 
 
 @app.command("zoo")
@@ -151,8 +202,8 @@ def _style(json: bool, csv: bool, out: Path | None) -> _As:
     return style
 
 
-def _open(file: str, min_m: int) -> Layers:
-    layers = read_layers(file, min_m, _say)
+def _open(file: str, min_m: int, conv: Conv) -> Layers:
+    layers = read_layers(file, min_m, _say, conv)
     if not layers.planned:
         raise InputError(_nothing(file, layers))
     return layers
@@ -161,7 +212,8 @@ def _open(file: str, min_m: int) -> Layers:
 def _nothing(file: str, layers: Layers) -> str:
     if not layers.n_tensors:
         return f"{file}: holds no tensors"
-    return f"{file}: none of its {layers.n_tensors} tensors can be analysed: {describe_skipped(layers.skipped)}"
+    first = next((f" ({s.note})" for s in layers.skipped if s.reason == "unreadable"), "")
+    return f"{file}: none of its {layers.n_tensors} tensors can be analysed: {describe_skipped(layers.skipped)}{first}"
 
 
 @contextmanager
@@ -175,17 +227,23 @@ def _finish(result: Analysis, style: _As, out: Path | None, verbose: bool) -> No
     if not result.rows:
         first = next((s.note for s in result.skipped if s.reason == "unreadable"), "")
         raise InputError(f"{result.source}: no tensor could be read: {first}")
+    if not _written(result, style, out):
+        show = print_comparison if isinstance(result, Comparison) else print_analysis
+        show(result, _console(), verbose)  # pyright: ignore[reportArgumentType]
+
+
+def _written(result: Analysis | Difference, style: _As, out: Path | None) -> bool:
+    """Write it where it was asked for; whether that was standard output, on which there is then nothing else."""
     text = {_As.JSON: result.to_json, _As.CSV: result.to_csv}.get(style)
-    if out is not None and text is not None:
-        with written_whole(out) as part:
-            part.write_text(text(), encoding="utf-8")
-    elif text is not None:
+    if text is None:
+        return False
+    if out is None:
         sys.stdout.write(text())
-        return
-    show = print_comparison if isinstance(result, Comparison) else print_analysis
-    show(result, _console(), verbose)  # pyright: ignore[reportArgumentType]
-    if out is not None:
-        print(f"written to {out}")
+        return True
+    with written_whole(out) as part:
+        part.write_text(text(), encoding="utf-8")
+    _say(f"written to {out}")
+    return False
 
 
 def _jobs(jobs: int | None) -> int:

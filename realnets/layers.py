@@ -1,4 +1,4 @@
-"""Tensors to layers: which tensors of a file are weight matrices, of what kind, and how each is cut into pieces."""
+"""Tensors to layers: which tensors of a file are weight matrices, and what is left out, with its reason."""
 
 import hashlib
 from collections.abc import Hashable, Iterator, Sequence
@@ -6,25 +6,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from realnets.naming import (
-    Shapes,
-    bare,
-    has_scale,
-    is_bias_or_mask,
-    is_embedding,
-    is_normalisation,
-    is_optimiser_state,
-    recurrent_split,
-)
+from realnets.cutting import Conv, Cut, Index, cut
+from realnets.naming import Shapes, bare, has_scale, is_bias_or_mask, is_normalisation, is_optimiser_state
+from realnets.pairs import whole
 from realnets.readers.base import Tensor
 from rmt.errors import InputError
 
 MIN_M = 50
 """Fewest eigenvalues of an analysed matrix, unless said otherwise: Clauset et al. (2009) ask for about 50 points."""
 
-_FLOATS = ("float16", "float32", "float64", "bfloat16", "float8_e4m3fn", "float8_e5m2")
+LARGE = 2**26
+"""Entries from which on a matrix stays as it is in the file: 512 MiB in double precision."""
 
-Index = tuple[slice | int, ...]
+_FLOATS = ("float16", "float32", "float64", "bfloat16", "float8_e4m3fn", "float8_e5m2")
 
 
 @dataclass(frozen=True)
@@ -32,9 +26,10 @@ class Layer:
     """One weight matrix.
 
     Attributes:
-        name: the tensor's name, with [gate] or [row,column] of the kernel where it is a piece of the tensor.
-        kind: dense, embedding, lstm, gru, rnn or conv2d.
-        W: N x M float64 with N >= M.
+        name: the tensor's name, with [gate], [expert] or [row,column] of the kernel where it is a piece of the tensor.
+        kind: dense, embedding, lstm, gru, rnn, conv1d, conv2d or conv3d.
+        W: N x M float64 with N >= M, in the file's own precision if it has more than `LARGE` entries; p x N x M where the
+            spectra of p slices of a convolution are pooled.
         transposed: whether W is the transpose of the stored matrix.
         tensor: name of the tensor it comes from.
     """
@@ -56,61 +51,76 @@ class Skipped:
     note: str = ""
 
 
-@dataclass(frozen=True)
-class _Plan:
-    tensor: Tensor
-    kind: str
-    pieces: tuple[tuple[str, Index], ...]
-    shape: tuple[int, int]  # of every piece, as stored
-
-
 class Layers:
     """The weight matrices of a list of tensors: an iterable of `Layer` that holds one tensor in memory at a time.
 
-    Dense matrices and embeddings are taken whole, recurrent kernels split into their gates (LSTM 4, GRU 3), a Conv2D
-    into its k x k slices of (out, in). Tied and duplicated tensors are given once.
+    Dense matrices and embeddings are taken whole, recurrent kernels split into their gates (LSTM 4, GRU 3), the fused projections
+    of attention into three, stacks of experts into their members, and a convolution, transposed or not, into the slices of its
+    kernel, inputs x outputs each (see `Conv`). Of a grouped convolution the groups stand in one matrix: (out, in/groups), as
+    stored. Adapters of low rank are multiplied out (`realnets.pairs`). Tied and duplicated tensors are given once.
 
     Args:
         tensors: what a reader lists.
-        min_M: matrices with fewer columns (after transposing to N >= M) are left out.
+        min_M: matrices with fewer columns (after transposing to N >= M), or a smaller rank by construction, are left out.
         source: the file they come from, as the user named it, for results.
         format: what kind of file that is, for results.
+        conv: what is taken of a convolution: slices, pooled or reshaped.
 
     Attributes:
         skipped: what was left out, with reasons; duplicates and unreadable tensors join it while iterating.
         n_tensors: how many tensors there are in all.
-        min_M, source, format: as given.
+        min_M, source, format, conv: as given.
 
     Raises:
-        ValueError: `min_M` is not positive.
+        ValueError: `min_M` is not positive, or `conv` is unknown.
     """
 
-    def __init__(self, tensors: Sequence[Tensor], min_M: int = MIN_M, source: str = "", format: str = ""):
+    def __init__(
+        self,
+        tensors: Sequence[Tensor],
+        min_M: int = MIN_M,
+        source: str = "",
+        format: str = "",
+        conv: Conv | str = Conv.SLICES,
+    ):
         if min_M < 1:
             raise ValueError(f"Layers(min_M) needs a positive integer, got {min_M}")
+        self.min_M, self.source, self.format, self.conv = min_M, source, format, Conv(conv)
         shapes = {bare(t.name): t.shape for t in tensors}
-        sorted_out = [_plan(t, shapes, min_M) for t in tensors]
-        self._plans = [p for p in sorted_out if isinstance(p, _Plan)]
-        self._left_out = [p for p in sorted_out if isinstance(p, Skipped)]
+        planned = [(t, _plan(t, shapes, self.conv, min_M)) for t in whole(tensors)]
+        self._plans = [(tensor, plan) for tensor, plan in planned if isinstance(plan, Cut)]
+        self._left_out = [plan for _, plan in planned if isinstance(plan, Skipped)]
         self.skipped = list(self._left_out)
         self.n_tensors = len(tensors)
-        self.min_M, self.source, self.format = min_M, source, format
 
     @property
     def planned(self) -> list[tuple[str, int, int]]:
         """(name, N, M) of every matrix to come, duplicates still among them; nothing is loaded."""
-        return [(p.tensor.name + suffix, max(p.shape), min(p.shape)) for p in self._plans for suffix, _ in p.pieces]
+        return [
+            (tensor.name + suffix, max(plan.shape), min(plan.shape))
+            for tensor, plan in self._plans
+            for suffix, _ in plan.pieces
+        ]
 
     def __iter__(self) -> Iterator[Layer]:
         self.skipped = list(self._left_out)
         seen: dict[Hashable, str] = {}
-        for plan in self._plans:
-            array = self._load(plan.tensor, seen)
-            if array is None:
-                continue
-            for suffix, index in plan.pieces:
-                yield _cut(plan, array, suffix, index)
-            del array  # before the next one is loaded
+        for tensor, plan in self._plans:
+            if (array := self._load(tensor, seen)) is not None:
+                held = [array]
+                del array
+                yield from _pieces(tensor, plan, held)
+
+    def of_tensor_with(self, name: str) -> Iterator[Layer]:
+        """The layers of the tensor that holds the layer of that name; none if there is none, or it cannot be read.
+
+        A tensor that is equal to another is as good as that one here.
+        """
+        for tensor, plan in self._plans:
+            if any(tensor.name + suffix == name for suffix, _ in plan.pieces):
+                if (array := self._load(tensor, {})) is not None:
+                    yield from _pieces(tensor, plan, [array])
+                return
 
     def _load(self, tensor: Tensor, seen: dict[Hashable, str]) -> np.ndarray | None:
         """The tensor's array, or None if it was met before or cannot be read; `seen` maps identities to names."""
@@ -135,20 +145,31 @@ class Layers:
         return array
 
 
-def _cut(plan: _Plan, array: np.ndarray, suffix: str, index: Index) -> Layer:
-    W = array[index].astype(np.float64)
-    transposed = W.shape[0] < W.shape[1]
-    W = np.ascontiguousarray(W.T if transposed else W)
-    return Layer(plan.tensor.name + suffix, plan.kind, W, transposed, plan.tensor.name)
+def _pieces(tensor: Tensor, plan: Cut, held: list[np.ndarray]) -> Iterator[Layer]:
+    """The layers of the array that is held; it goes with the last of them: beside a layer nothing else is in memory."""
+    for left, (suffix, index) in zip(range(len(plan.pieces), 0, -1), plan.pieces, strict=True):
+        yield _upright(tensor.name + suffix, plan, held.pop() if left == 1 else held[0], index, tensor.name)
 
 
-def _plan(tensor: Tensor, shapes: Shapes, min_M: int) -> _Plan | Skipped:
+def _upright(name: str, plan: Cut, array: np.ndarray, index: Index, tensor: str) -> Layer:
+    matrix = plan.matrix(array, index)
+    transposed = matrix.shape[-2] < matrix.shape[-1]
+    W = matrix.swapaxes(-1, -2) if transposed else matrix
+    if W.size <= LARGE:
+        with np.errstate(invalid="ignore"):  # a signalling NaN; the fit says non_finite of any
+            W = W.astype(np.float64, order="C")  # the only copy
+    return Layer(name, plan.kind, W, transposed, tensor)
+
+
+def _plan(tensor: Tensor, shapes: Shapes, conv: Conv, min_M: int) -> Cut | Skipped:
     """Whether and how a tensor becomes matrices, from names and shapes alone."""
 
     def skip(reason: str, note: str = "") -> Skipped:
         return Skipped(tensor.name, tensor.shape, reason, note)
 
-    if is_optimiser_state(tensor.name):
+    if tensor.unreadable:
+        return skip("unreadable", tensor.unreadable)
+    if is_optimiser_state(tensor.name.removeprefix(tensor.file)):  # a file may well be called adam.npz
         return skip("optimiser state")
     if len(tensor.shape) < 2:
         return skip("normalisation" if is_normalisation(tensor.name) else "bias, scalar or other vector")
@@ -158,39 +179,14 @@ def _plan(tensor: Tensor, shapes: Shapes, min_M: int) -> _Plan | Skipped:
         return skip("not floating point", tensor.dtype)
     if has_scale(tensor.name, shapes):
         return skip("quantised", "stored with a separate scale")
-    if len(tensor.shape) == 2:
-        plan = _plan_matrix(tensor, shapes)
-    elif len(tensor.shape) == 4:
-        plan = _plan_conv2d(tensor, min_M)
-    else:
-        return skip(f"{len(tensor.shape)}-D", "only matrices and Conv2D kernels are analysed")
-    if min(plan.shape) < min_M:
-        return skip(f"fewer than {min_M} columns", f"{max(plan.shape)} x {min(plan.shape)}")
+    plan = cut(tensor.name, tensor.shape, shapes, conv, min_M)
+    if plan is None:
+        return skip(f"{len(tensor.shape)}-D", "only matrices, their stacks and kernels of convolutions are analysed")
+    N, M = max(plan.shape), min(plan.shape)
+    if M == 1 and plan.kind.startswith("conv"):
+        return skip("one channel a filter", "depthwise, or of images of one channel: no matrix")
+    if min_M > M:
+        return skip(f"fewer than {min_M} columns", f"{N} x {M}")
+    if tensor.rank is not None and tensor.rank < min_M:
+        return skip(f"fewer than {min_M} columns", f"of rank {tensor.rank}")
     return plan
-
-
-def _plan_matrix(tensor: Tensor, shapes: Shapes) -> _Plan:
-    rows, columns = shape = (tensor.shape[0], tensor.shape[1])
-    split = recurrent_split(tensor.name, shapes)
-    if split is None:
-        kind = "embedding" if is_embedding(tensor.name) else "dense"
-        return _Plan(tensor, kind, (("", ()),), shape)
-    size = tensor.shape[split.axis] // len(split.gates)
-    pieces = []
-    for i, gate in enumerate(split.gates):
-        cut = slice(i * size, (i + 1) * size)
-        pieces.append((f"[{gate}]" if gate else "", (cut,) if split.axis == 0 else (slice(None), cut)))
-    return _Plan(tensor, split.cell, tuple(pieces), (size, columns) if split.axis == 0 else (rows, size))
-
-
-def _plan_conv2d(tensor: Tensor, min_M: int) -> _Plan:
-    """Slices (out, in) of a PyTorch kernel (out, in, k, k) or (in, out) of a TensorFlow one (k, k, in, out)."""
-    a, b, c, d = tensor.shape
-    kernel_first = a * b < c * d
-    size, matrix = ((a, b), (c, d)) if kernel_first else ((c, d), (a, b))
-    if min(matrix) < min_M:  # before a million 1 x 1 slices of an attention mask are listed
-        return _Plan(tensor, "conv2d", (), matrix)
-    spots = [(i, j) for i in range(size[0]) for j in range(size[1])]
-    both = (slice(None), slice(None))
-    pieces = [(f"[{i},{j}]", (i, j, *both) if kernel_first else (*both, i, j)) for i, j in spots]
-    return _Plan(tensor, "conv2d", tuple(pieces), matrix)

@@ -1,10 +1,10 @@
 """What a tensor's name and shape say of its part in the network: conventions of PyTorch, Keras and TensorFlow."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-_OPTIMISER_FOLDER = re.compile(r"(optim|adam|rmsprop|opt_state)")
+_OPTIMISER_FOLDER = re.compile(r"(optim|opt_state|ada(m|grad|delta|factor)|rmsprop|ftrl|(opt|sgd|nadam|param_states)$)")
 _OPTIMISER_LEAF = re.compile(
     r"(exp_(avg|avg_sq|inf)|max_exp_avg_sq|momentum(_buffer)?|velocity|square_avg|grad_avg|acc_delta)$"
 )
@@ -16,6 +16,8 @@ _TORCH_RECURRENT = re.compile(
     r"^(?P<head>.*?)(?P<word>weight|w|kernel)_(?P<side>ih|hh)(?P<tail>(_?l?\d+)?(_reverse)?)$"
 )
 _KERAS_RECURRENT = re.compile(r"^(?P<head>.*?)(?P<word>recurrent_kernel|kernel)$")
+
+_QKV = re.compile(r"(in_proj_weight|(to_|w_?)?qkv(_proj)?|c_attn|w_pack)")
 
 _GATES = {
     ("torch", 4): ("lstm", ("i", "f", "g", "o")),
@@ -51,9 +53,26 @@ def parts(name: str) -> list[str]:
     return [p for p in re.split(r"[./]", bare(name.lower())) if p]
 
 
+def shared_folder(names: Sequence[str]) -> str:
+    """The longest beginning of all names that ends in a dot or slash."""
+    # The least and the greatest name differ where any two do.
+    low, high = min(names), max(names)
+    same = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
+    return low[: max(low.rfind(".", 0, same), low.rfind("/", 0, same)) + 1]
+
+
 def is_optimiser_state(name: str) -> bool:
-    """Whether a tensor is a moment or buffer of an optimiser: under an "optim..." or "adam..." key, or an exp_avg."""
+    """Whether a tensor is a moment or buffer of an optimiser: under an "optim..." or "adam..." key, or an exp_avg.
+
+    TensorFlow's slots are kernel/Adam_1, kernel/.OPTIMIZER_SLOT/opt/m and sgd/kernel_momentum. In a state of optax that was saved
+    by itself numbers alone stand before "mu" or "nu" (0.mu.fc.kernel). Under "optimizer.target" T5X has the weights.
+    """
     components = parts(name)
+    if components[:2] == ["optimizer", "target"]:
+        return False
+    inner = [p for p in components if not p.isdigit()]
+    if len(inner) > 1 and inner[0] in ("mu", "nu") and components[0].isdigit():
+        return True
     if any(_OPTIMISER_FOLDER.match(p) for p in components):
         return True
     return bool(components) and _OPTIMISER_LEAF.match(components[-1]) is not None
@@ -102,6 +121,48 @@ def recurrent_split(name: str, shapes: Shapes) -> Split | None:
             cell, gates = _GATES[framework, count]
             return Split(cell, axis, gates)
     return None
+
+
+def onnx_gates(name: str, shapes: Shapes) -> Split | None:
+    """How ONNX's recurrent kernels, NODE.W and NODE.R of (directions, gates H, inputs), split; None if it is not one.
+
+    Source: the operators LSTM (i, o, f, c), GRU (z, r, h) and RNN of the ONNX standard.
+    """
+    hidden = shapes.get(f"{name[:-2]}.R") if name.endswith((".W", ".R")) else None
+    if hidden is None or len(hidden) != 3:
+        return None
+    cells = {4: Split("lstm", 1, ("i", "o", "f", "c")), 3: Split("gru", 1, ("z", "r", "h"))}
+    return cells.get(_ratio(hidden[1], hidden[2]))
+
+
+def fused_parts(name: str, shape: tuple[int, int]) -> tuple[int, tuple[str, ...]]:
+    """The axis along which a matrix holds the projections of attention one after the other, and their names; none if it does not.
+
+    Only thirds and halves that are sure: query, key and value are equal and the other side is as long as each (`in_proj_weight`
+    of PyTorch, `qkv`, GPT-2's `c_attn`). What is interleaved by heads (`query_key_value` of BLOOM and GPT-NeoX) stays whole, as
+    does a query beside fewer keys and values.
+    """
+    components = parts(name)
+    near = components[-2:]
+    if any(_QKV.fullmatch(p) for p in near):
+        for axis in (0, 1):
+            if shape[axis] == 3 * shape[1 - axis]:
+                return axis, ("q", "k", "v")
+    if any(p == "gate_up_proj" for p in near) and shape[0] % 2 == 0 and shape[0] > shape[1]:
+        return 0, ("gate", "up")
+    return 0, ()
+
+
+def is_heads_kernel(name: str, of: str = "query|key|value|out") -> bool:
+    """Whether an array of three axes is a projection of Flax's attention: (inputs, heads, size), or (heads, size, outputs)."""
+    components = parts(name)
+    attention = any("att" in p for p in components[:-2])
+    return attention and components[-1:] == ["kernel"] and re.fullmatch(of, components[-2]) is not None
+
+
+def is_stack(name: str) -> bool:
+    """Whether an array of three axes is a stack of matrices, one for each expert of a mixture."""
+    return any(re.search(r"(^|_)(experts?|moe)(_|$)", p) for p in parts(name))
 
 
 def _torch_gates(name: str, shapes: Shapes) -> tuple[str, int, int]:

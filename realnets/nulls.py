@@ -1,18 +1,21 @@
 """Layers beside their matched nulls (`rmt.calibration.nulls`): what a random matrix of the same shape and entries would give."""
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 from jaxtyping import Array, Key
 
-from realnets.analysis import Analysis, Row, in_order, measure
-from realnets.layers import Layer, Layers
+from realnets.analysis import Analysis, Row, at_once, in_order, measure
+from realnets.cutting import Conv
+from realnets.layers import LARGE, Layer, Layers
 from rmt import inference
-from rmt.calibration.card import FEWEST, JUDGED, LEVEL, card_columns, class_card
+from rmt.calibration.card import FEWEST, JUDGED, LEVEL, card_columns, class_card, random_block
 from rmt.calibration.nulls import MIN_NULLS, VERDICTS, decisive, verdict
 from rmt.console import plain
+from rmt.keys import point_key
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,8 @@ def compare(
     Student's p-value, and the layer must lie beyond every replicate too. Holm's rule keeps the probability of any wrong verdict
     of the table at 0.05. In a layer with entries so large that they make eigenvalues of their own (`localised`) lambda_max is
     not judged by the shuffles.
-    alpha is compared but decides nothing: on pure noise it ranges from 4 to 30.
+    alpha is compared but decides nothing: on pure noise it ranges from 4 to 30. A layer of more than `LARGE` entries is put beside
+    its nulls by a random block, as the remark in its row says.
 
     Args:
         layers: the weight matrices.
@@ -61,13 +65,15 @@ def compare(
         Comparison.
 
     Raises:
-        ValueError: `n_nulls` is too small.
+        ValueError: `n_nulls` is too small, or convolutions are pooled, which have no null of their own.
     """
+    if layers.conv is Conv.POOLED:
+        raise ValueError("compare(layers) needs matrices one by one: conv='slices' or 'reshaped', got 'pooled'")
     if n_nulls < MIN_NULLS:
         raise ValueError(f"compare(n_nulls) needs at least {MIN_NULLS} replicates of each null, got {n_nulls}")
-    rows = list(in_order(partial(_compare_layer, key=key, n_nulls=n_nulls), layers, workers, on_row))
+    rows = list(in_order(partial(_compare_layer, key=key, n_nulls=n_nulls), layers, at_once(workers, layers), on_row))
     n_tests = sum(len(decisive(null, row["localised"])) for row in rows for null in JUDGED if row["fitted"])
-    settings = {"min_M": layers.min_M, "n_nulls": n_nulls, "level": LEVEL, "tests": n_tests}
+    settings = {"min_M": layers.min_M, "conv": layers.conv.value, "n_nulls": n_nulls, "level": LEVEL, "tests": n_tests}
     p = inference.holm([[row[f"{null}_p"] for null in JUDGED] for row in rows])
     rows = [row | _judged(dict(zip(JUDGED, each, strict=True))) for row, each in zip(rows, p, strict=True)]
     return Comparison(layers.source, layers.format, rows, layers.skipped, layers.n_tensors, settings)
@@ -79,6 +85,15 @@ def _judged(p: dict[str, float]) -> Row:
 
 def _compare_layer(layer: Layer, key: Key[Array, ""], n_nulls: int) -> Row:
     row, _ = measure(layer)
-    known = row["fitted"] and row["M"] >= FEWEST
-    card = class_card(layer.W, key, n_nulls, JUDGED, layer.name) if known else None
-    return row | card_columns(card, JUDGED)
+    if not row["fitted"] or row["M"] < FEWEST:
+        return row | card_columns(None, JUDGED)
+    W = layer.W
+    if W.size > LARGE:
+        M = min(W.shape[1], math.isqrt(LARGE))
+        shape = min(W.shape[0], LARGE // M), M
+        W = random_block(W, point_key(key, {"layer": layer.name}), "nulls", shape)
+    columns = card_columns(class_card(W, key, n_nulls, JUDGED, layer.name), JUDGED)
+    if W is not layer.W:
+        said = f"the nulls are beside a random block of {W.shape[0]} x {W.shape[1]}"
+        columns["remarks"] = "; ".join(filter(None, (said, columns["remarks"])))
+    return row | columns

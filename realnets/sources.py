@@ -4,22 +4,32 @@ import importlib
 import math
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from types import ModuleType
 
 from realnets import zoo
+from realnets.cutting import Conv
 from realnets.layers import MIN_M, Layer, Layers
-from realnets.readers import Checkpoint, open_checkpoint
+from realnets.networks import STUDIED
+from realnets.readers import Checkpoint, open_checkpoint, sharded
 from rmt.errors import InputError
 
-HUB_DEFAULT = "model.safetensors"
+HUB_DEFAULTS = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
+"""What is looked for, in this order, in a repository of which no file is named."""
 
 
 def open_source(source: str, say: Callable[[str], None] = lambda line: None) -> Checkpoint:
-    """Open the weight file that `source` names.
+    """Open the weight file, or the folder of weight files, that `source` names.
 
     Args:
-        source: a path; `zoo:NAME`; or `hf:OWNER/REPO[/FILE]`, FILE being model.safetensors unless given.
-        say: told in one line when something is downloaded.
+        source: a path; `zoo:NAME`; or `hf:OWNER/REPO[/FILE]`, FILE being the first of HUB_DEFAULTS that there is unless
+            given. With the index of a sharded checkpoint its files are downloaded too.
+        say: told in one line when something is downloaded, or is there and not read.
 
     Raises:
         InputError: it does not exist or cannot be used; `zoo.Unreachable` if only the network is missing.
@@ -28,26 +38,32 @@ def open_source(source: str, say: Callable[[str], None] = lambda line: None) -> 
         return open_checkpoint(zoo.fetch(source.removeprefix("zoo:"), say))
     if source.startswith("hf:"):
         return open_checkpoint(_from_hub(source, say))
-    return open_checkpoint(Path(source))
+    checkpoint = open_checkpoint(Path(source))
+    for note in checkpoint.notes:
+        say(note)
+    return checkpoint
 
 
-def read_layers(source: str, min_M: int = MIN_M, say: Callable[[str], None] = lambda line: None) -> Layers:
+def read_layers(
+    source: str, min_M: int = MIN_M, say: Callable[[str], None] = lambda line: None, conv: Conv | str = Conv.SLICES
+) -> Layers:
     """The weight matrices of the file that `source` names, to be read one tensor at a time.
 
     Args:
         source: as of `open_source`.
         min_M: as of `Layers`.
         say: as of `open_source`.
+        conv: as of `Layers`.
 
     Raises:
         InputError: as of `open_source`.
     """
     checkpoint = open_source(source, say)
-    return Layers(checkpoint.tensors, min_M, source, checkpoint.format)
+    return Layers(checkpoint.tensors, min_M, source, checkpoint.format, conv)
 
 
 def cached_layers(max_entries: int | None = None, count: int | None = None, min_M: int = MIN_M) -> tuple[str, ...]:
-    """NETWORK/LAYER for every weight matrix of the networks of the zoo that were fetched before; nothing is downloaded.
+    """NETWORK/LAYER for every weight matrix of the `STUDIED` networks that were fetched before; nothing is downloaded.
 
     Experiments take their layers from here: what there is depends on the machine, and none at all is an answer too.
 
@@ -60,7 +76,7 @@ def cached_layers(max_entries: int | None = None, count: int | None = None, min_
         InputError: a cached file cannot be read.
     """
     found, most = [], math.inf if max_entries is None else max_entries
-    for network in zoo.ZOO.values():
+    for network in (zoo.ZOO[name] for name in STUDIED if name in zoo.ZOO):
         if (path := zoo.cached(network)) is not None:
             planned = Layers(open_checkpoint(path).tensors, min_M).planned
             found += [f"{network.name}/{name}" for name, N, M in planned if most >= N * M]
@@ -93,18 +109,38 @@ def _from_hub(source: str, say: Callable[[str], None]) -> Path:
     except ImportError as error:
         raise InputError(f"{source}: needs huggingface_hub: pip install 'heavytail-lab[hub]'") from error
     owner, _, rest = source.removeprefix("hf:").partition("/")
-    name, _, file = rest.partition("/")
+    name, _, wanted = rest.partition("/")
     repo = f"{owner}/{name}" if name else owner
     if not owner:
         raise InputError(f"{source}: names no repository; write hf:OWNER/REPO or hf:OWNER/REPO/FILE")
-    say(f"fetching {file or HUB_DEFAULT} of {repo} through huggingface_hub")
+
+    def fetch(file: str) -> Path | None:
+        say(f"fetching {file} of {repo} through huggingface_hub")
+        return _download(hub, source, repo, file)
+
+    files = (wanted,) if wanted else HUB_DEFAULTS
+    file, found = next(((file, path) for file in files if (path := fetch(file)) is not None), ("", None))
+    if found is None:
+        raise InputError(f"{source}: no {' or '.join(files)} in {repo}; name a file: hf:{repo}/FILE")
+    if file.endswith(".index.json"):
+        folder = file.rpartition("/")[0]
+        for shard in sharded.shards(found):
+            if PurePosixPath(shard).name != shard or shard in ("", ".", ".."):
+                raise InputError(f"{source}: {file} names the file {shard[:120]!r}, which is not beside it; refused")
+            if fetch(f"{folder}/{shard}" if folder else shard) is None:
+                say(f"{source}: {shard}, which {file} names, is not in {repo}")
+    return found
+
+
+def _download(hub: ModuleType, source: str, repo: str, file: str) -> Path | None:
+    """The file, from the hub or its cache; None if the repository does not have it."""
     try:
-        return Path(hub.hf_hub_download(repo, file or HUB_DEFAULT))
+        return Path(hub.hf_hub_download(repo, file))
     except Exception as error:
         # The library's errors come from several HTTP packages and have no useful common base.
         kind, text = type(error).__name__, (str(error).splitlines() or [""])[0][:160]
         if kind in ("EntryNotFoundError", "RemoteEntryNotFoundError"):
-            raise InputError(f"{source}: no {file or HUB_DEFAULT} in {repo}; name a file: hf:{repo}/FILE") from error
+            return None
         if kind in ("RepositoryNotFoundError", "GatedRepoError", "HFValidationError", "RevisionNotFoundError"):
             raise InputError(f"{source}: {kind}: {text}") from error
         raise zoo.Unreachable(f"{source}: could not be downloaded; is there a network? {kind}: {text}") from error

@@ -13,9 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from realnets.analysis import Analysis, Row
+from realnets.diff import Difference
 from realnets.layers import Skipped
+from realnets.naming import shared_folder
+from realnets.networks import Network
 from realnets.nulls import Comparison
-from realnets.zoo import ZOO, Network
+from realnets.zoo import ZOO
 from rmt.calibration.card import LEVEL
 from rmt.calibration.nulls import VERDICTS
 
@@ -23,6 +26,7 @@ _WIDE = 120
 _WIDEST = 140
 _NARROW = 76
 _SHORTEST_NAME = 12
+_LISTED = 8
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,10 @@ class _Column:
 
 def _number(name: str, digits: int = 2) -> Callable[[Row], str]:
     return lambda row: _fixed(row[name], digits)
+
+
+def _signed(name: str, digits: int = 2) -> Callable[[Row], str]:
+    return lambda row: ("+" if row[name] > 0 else "") + _fixed(row[name], digits)
 
 
 def _whole(name: str) -> Callable[[Row], str]:
@@ -146,6 +154,53 @@ def print_comparison(result: Comparison, console: Console, verbose: bool = False
     _print_skipped(result, console, verbose)
 
 
+_DIFFERENCE = (
+    _Column("N", _whole("N"), at=_WIDE),
+    _Column("M", _whole("M"), at=_WIDE),
+    _Column("α1", _number("alpha_first")),
+    _Column("α2", _number("alpha_second")),
+    _Column("Δα", _signed("alpha_change")),
+    _Column("±", lambda row: _fixed(1.96 * row["alpha_stderr"], 2)),
+    _Column("Δ log F", _signed("log_norm_change", 3), at=_NARROW),
+    _Column("Δ log S", _signed("log_spectral_norm_change", 3), at=_NARROW),
+    _Column("Δα^", _signed("alpha_hat_change"), at=_WIDE),
+    _Column("ΔR", _signed("stable_rank_change", 1)),
+    _Column("moved", lambda row: _significant(row["relative_distance"])),
+    _Column("status", lambda row: "" if row["fitted"] else row["status"]),
+)
+
+
+def print_difference(result: Difference, console: Console) -> None:
+    """The table of changes, their means, and the layers that have no partner."""
+    first, second = result.sources
+    _lines(
+        console,
+        f"1: {first}, {result.formats[0]}; 2: {second}, {result.formats[1]}; {len(result.rows)} pairs of layers",
+    )
+    _print_table(result.rows, _DIFFERENCE, console)
+    _lines(
+        console,
+        "Δ: second less first; ± 1.96 standard errors of Δα if the two were independent; log F = log10 ‖W‖F²,",
+        "log S = log10 ‖W‖2², α^ = α log10 λmax, R = stable rank; moved: ‖W2 - W1‖F / ‖W1‖F.",
+    )
+    table = _table(2)
+    for head, justify in (("mean change", "left"), ("", "right"), ("95 % interval", "left"), ("", "left")):
+        table.add_column(head, justify=justify, no_wrap=True)  # pyright: ignore[reportArgumentType]
+    for name, mean in result.means.items():
+        low, high = mean.interval
+        known = "" if not (low > 0 or high < 0) else "apart from 0"
+        table.add_row(name, f"{mean.value:+.4g}", f"[{low:+.4g}, {high:+.4g}]", known)
+    console.print(table, markup=False, highlight=False)
+    fitted = sum(row["fitted"] for row in result.rows)
+    _lines(
+        console, f"Over the {fitted} pairs with two fits; the intervals hold together, layers being independent draws."
+    )
+    for which, names in zip(("first", "second"), result.unpaired, strict=True):
+        if names:
+            more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+            _lines(console, f"Only in the {which}: {', '.join(names[:_LISTED])}{more}.")
+
+
 def report_table(result: Comparison) -> dict[str, object]:
     """The comparison as a table for the page of `rmt report`: title, note, columns and rows of text."""
     columns = [c for c in _COMPARISON if c.at < _WIDE]
@@ -193,12 +248,17 @@ def print_zoo(console: Console, cached: Callable[[Network], bool]) -> None:
 
 
 def _print_rows(result: Analysis, columns: Sequence[_Column], console: Console) -> None:
+    _lines(console, f"{result.source}: {result.format}, {result.n_tensors} tensors, {_matrices(result)}")
+    _print_table(result.rows, columns, console)
+
+
+def _print_table(rows: Sequence[Row], columns: Sequence[_Column], console: Console) -> None:
     shown = [c for c in columns if console.width >= c.at]
-    shown = [c for c in shown if c.head != "status" or any(c.text(row) for row in result.rows)]
-    cells = [[c.text(row) for c in shown] for row in result.rows]
+    shown = [c for c in shown if c.head != "status" or any(c.text(row) for row in rows)]
+    cells = [[c.text(row) for c in shown] for row in rows]
     widths = [max(len(c.head), *(len(row[i]) for row in cells)) for i, c in enumerate(shown)]
     room = max(console.width - sum(w + 1 for w in widths), _SHORTEST_NAME)
-    names = short_names([row["name"] for row in result.rows], room)
+    names = short_names([row["name"] for row in rows], room)
     spare = room - max(map(len, names)) >= len(shown)
     table = _table(2 if spare else 1)
     table.add_column("layer", no_wrap=True)
@@ -207,7 +267,6 @@ def _print_rows(result: Analysis, columns: Sequence[_Column], console: Console) 
         table.add_column(column.head, justify="left" if words else "right", no_wrap=True, min_width=width)
     for name, row in zip(names, cells, strict=True):
         table.add_row(name, *row, style="bold" if "near-random" in row else None)
-    _lines(console, f"{result.source}: {result.format}, {result.n_tensors} tensors, {_matrices(result)}")
     console.print(table, markup=False, highlight=False)
 
 
@@ -223,7 +282,7 @@ def _matrices(result: Analysis) -> str:
 
 def short_names(names: Sequence[str], room: int) -> list[str]:
     """Names without the folder they all share and without ".weight", abbreviated to `room` characters."""
-    shared = _shared_folder(names) if len(names) > 1 else ""
+    shared = shared_folder(names) if len(names) > 1 else ""
     short = [re.sub(r"(\.weight|/kernel:0)(?=\[|$)", "", name.removeprefix(shared)) or name for name in names]
     if len(set(short)) < len(set(names)):
         short = [name.removeprefix(shared) for name in names]
@@ -240,14 +299,6 @@ def _abbreviated(name: str, k: int) -> str:
     parts = re.split(r"(?<=[./])", name)
     head = [part if part[:-1].isdigit() else part[0] + part[-1] for part in parts[:-1][:k]]
     return "".join(head + parts[len(head) :])
-
-
-def _shared_folder(names: Sequence[str]) -> str:
-    """The longest beginning of all names that ends in a dot or slash."""
-    # The least and the greatest name differ where any two do.
-    low, high = min(names), max(names)
-    same = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
-    return low[: max(low.rfind(".", 0, same), low.rfind("/", 0, same)) + 1]
 
 
 def _print_averages(result: Analysis, console: Console) -> None:

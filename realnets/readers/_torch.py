@@ -1,4 +1,4 @@
-"""What PyTorch's two file formats share: storages, strided views of them, and the walk through nested state dicts."""
+"""What PyTorch's file formats share: storages, strided views of them, and the walk through nested dicts and modules."""
 
 import math
 from collections.abc import Callable, Hashable, Iterator
@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from realnets.readers._pickle import Ignored, PickleError
+from realnets.readers._pickle import Ignored, PickleError, Record, Unknown
 from realnets.readers.base import Tensor, numpy_dtype
 from rmt.errors import InputError
 
 _MAX_DEPTH = 64
 _MAX_NAME = 1000
+_CONTAINERS = (dict, list, tuple, Record)
+_OF_A_MODULE = ("_parameters", "_buffers", "_modules")
 
 ReadBytes = Callable[["Storage", int, int], bytes]
 """(storage, first byte, number of bytes) -> those bytes; InputError where they are missing."""
@@ -94,7 +96,8 @@ _IGNORED = (
     "_codecs.encode", "argparse.Namespace", "builtins.set", "__builtin__.set", "datetime.datetime",
     "datetime.timedelta", "pathlib.PosixPath", "pathlib.Path", "pathlib.WindowsPath", "collections.Counter",
     "omegaconf.dictconfig.DictConfig", "pytorch_lightning.utilities.parsing.AttributeDict",
-    "lightning_fabric.utilities.data.AttributeDict",
+    "lightning_fabric.utilities.data.AttributeDict", "functools.partial", "types.SimpleNamespace", "collections.deque",
+    "builtins.frozenset", "builtins.slice", "builtins.range", "builtins.complex",
 )  # fmt: skip
 
 NAMES: dict[str, Any] = {
@@ -106,6 +109,8 @@ NAMES: dict[str, Any] = {
     "builtins.int": 0,
     "builtins.float": 0.0,
     "torch.Size": _first,
+    **{f"torch.jit._pickle.build_{kind}list": _first for kind in ("int", "double", "bool", "tensor")},
+    "torch.jit._pickle.restore_type_tag": _first,
     "torch._utils._rebuild_tensor": _rebuild,
     "torch._utils._rebuild_tensor_v2": _rebuild,
     "torch._utils._rebuild_tensor_v3": _rebuild,
@@ -125,19 +130,23 @@ NAMES: dict[str, Any] = {
 """Every global that a state dict may name, and what it stands for here: no entry is the object of that name."""
 
 
-def persistent(reference: Any) -> Storage | Ignored:
-    """The storage named by a persistent id ("storage", type, key, location, numel[, view])."""
+def persistent(reference: Any) -> Storage | Unknown:
+    """The storage of a persistent id ("storage", type, key, location, numel[, view]), or the class of a legacy module."""
     if isinstance(reference, tuple) and len(reference) >= 5 and reference[0] == "storage":
         _, kind, key, _, numel, *view = reference
         if isinstance(kind, _DType) and type(numel) is int and 0 <= numel < 2**63 and view in ([], [None]):
             return Storage(str(key), kind.name, numel)
-    if isinstance(reference, tuple) and reference and reference[0] == "module":
-        raise PickleError("holds a whole model and not a state dict (save model.state_dict() instead)")
+    if isinstance(reference, tuple) and len(reference) == 4 and reference[0] == "module":
+        kind = reference[1]  # then its source file and its source, which are of no use here
+        if isinstance(kind, Unknown):
+            return kind
     raise PickleError("refers to a storage in an unknown way")
 
 
 def named_views(root: Any) -> Iterator[tuple[str, View]]:
-    """Every tensor in nested dicts, lists and tuples, named by its path; a container met twice is entered once.
+    """Every tensor in nested dicts, lists, tuples and objects, named by its path; a container met twice is entered once.
+
+    The tensors of a module are named as in its state dict, without the _parameters, _buffers and _modules between.
 
     Raises:
         PickleError: nesting is deeper than any checkpoint's, or a name is absurdly long.
@@ -149,14 +158,28 @@ def named_views(root: Any) -> Iterator[tuple[str, View]]:
         if isinstance(value, View):
             yield name or "tensor", value
             continue
-        if not isinstance(value, dict | list | tuple) or id(value) in seen:
+        if not isinstance(value, _CONTAINERS) or id(value) in seen:
             continue
         if depth >= _MAX_DEPTH or len(name) > _MAX_NAME:
             raise PickleError(f"nests deeper than {_MAX_DEPTH} levels, or has names of over {_MAX_NAME} characters")
         seen.add(id(value))
-        items = value.items() if isinstance(value, dict) else enumerate(value)
-        inner = [(key, child) for key, child in items if isinstance(child, View | dict | list | tuple)]
+        inner = [(key, child) for key, child in _items(value) if isinstance(child, (View, *_CONTAINERS))]
         pending += [(f"{name}.{key}" if name else str(key), child, depth + 1) for key, child in reversed(inner)]
+
+
+def _items(value: Any) -> Iterator[tuple[Any, Any]]:
+    if isinstance(value, list | tuple):
+        yield from enumerate(value)
+        return
+    contents = value if isinstance(value, dict) else value.contents
+    inside = [contents[key] for key in _OF_A_MODULE if isinstance(contents.get(key), dict)]
+    if isinstance(value, dict) or len(inside) < len(_OF_A_MODULE):
+        yield from contents.items()
+        return
+    for part in inside:
+        yield from part.items()
+    # A recurrent module lists its parameters once more.
+    yield from ((k, child) for k, child in contents.items() if k not in (*_OF_A_MODULE, "_flat_weights"))
 
 
 def tensor(path: Path, name: str, view: View, read: ReadBytes, byteorder: str = "<") -> Tensor:

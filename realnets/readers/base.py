@@ -2,7 +2,7 @@
 
 import zipfile
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -13,6 +13,9 @@ from rmt.errors import InputError
 
 MAX_INDEX_BYTES = 64 * 2**20
 """Longest list of contents (pickle, header) that is read: room for some 100,000 tensors."""
+
+MAX_TENSORS = 200_000
+"""Most tensors of a file, where its format has no such bound: a list of more would itself fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,9 @@ class Tensor:
         dtype: NumPy's or ml_dtypes' name of its element type; any other name is a type that cannot be loaded.
         load: reads this array alone, in its stored dtype; raises InputError where the bytes are missing or damaged.
         memory: identity of the bytes it views, where the format has one: tied tensors have equal identities.
+        rank: of a product of two thin matrices, its largest possible rank.
+        unreadable: why it cannot be read, where that is known before it is tried; its shape and type are then not.
+        file: the part of the name that is the file it is in, where several are read as one; empty otherwise.
     """
 
     name: str
@@ -32,6 +38,23 @@ class Tensor:
     dtype: str
     load: Callable[[], np.ndarray] = field(repr=False)
     memory: Hashable = None
+    rank: int | None = None
+    unreadable: str = ""
+    file: str = ""
+
+    def inside(self, file: str) -> "Tensor":
+        """This tensor as one of several files: named FILE/NAME, and its memory distinct from another file's."""
+        memory = None if self.memory is None else (file, self.memory)
+        return replace(self, name=f"{file}/{self.name}", memory=memory, file=f"{file}/{self.file}")
+
+
+def unreadable(name: str, reason: str) -> Tensor:
+    """A tensor that is known to be missing or damaged, so that it is listed and the others are read."""
+
+    def load() -> np.ndarray:
+        raise InputError(reason)
+
+    return Tensor(name, (), "", load, unreadable=reason)
 
 
 class Probe:
@@ -53,6 +76,11 @@ class Probe:
                 return tuple(archive.namelist())
         except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError) as error:
             raise InputError(f"{self.path}: truncated or damaged zip archive ({error})") from error
+
+
+def printable(name: str) -> str:
+    """A name out of a file as one line without control characters, for messages and tables."""
+    return name if name.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in name)
 
 
 def numpy_dtype(name: str) -> np.dtype:

@@ -287,14 +287,27 @@ def _of_block(
     w: np.ndarray, key: Array, purpose: str, shape: tuple[int, int], estimate: Any, remarks: list[str]
 ) -> Any:
     """The estimate of a random block of that shape, and its shape; None with a remark where there is none."""
-    if shape != w.shape:
-        rows, columns = (
-            np.sort(np.asarray(jax.random.permutation(point_key(key, {"block": purpose, "axis": axis}), size)[:n]))
-            for axis, (size, n) in enumerate(zip(w.shape, shape, strict=True))
-        )
-        w = w[np.ix_(rows, columns)]
+    w = random_block(w, key, purpose, shape)
     found = _or_none(lambda: estimate(_spectrum(w)), remarks, f"no {purpose}")
     return found, None if found is None else shape
+
+
+def random_block(w: np.ndarray, key: Array, purpose: str, shape: tuple[int, int]) -> np.ndarray:
+    """The entries where that many random rows and columns cross, in their order; w itself where these are all.
+
+    Args:
+        w: the matrix.
+        key: which rows and columns depends on it and on the purpose alone.
+        purpose: what the block is for.
+        shape: of the block.
+    """
+    if shape == w.shape:
+        return w
+    rows, columns = (
+        np.sort(np.asarray(jax.random.permutation(point_key(key, {"block": purpose, "axis": axis}), size)[:n]))
+        for axis, (size, n) in enumerate(zip(w.shape, shape, strict=True))
+    )
+    return w[np.ix_(rows, columns)]
 
 
 def _or_none(find: Callable[[], Any], remarks: list[str], what: str) -> Any:

@@ -1,6 +1,7 @@
 """Spectra: eigenvalues of W^T W / N by the cheapest way that is accurate enough, each with a bound on its error."""
 
 from rmt.spectra.base import Bidiagonal, Route, Spectrum
+from rmt.spectra.blocks import spectrum_of_rows
 from rmt.spectra.compute import METHODS, spectrum
 
-__all__ = ["METHODS", "Bidiagonal", "Route", "Spectrum", "spectrum"]
+__all__ = ["METHODS", "Bidiagonal", "Route", "Spectrum", "spectrum", "spectrum_of_rows"]

@@ -38,8 +38,12 @@ def by_gram(W: Float[Array, "N M"]) -> tuple[Float[Array, " M"], Float[Array, " 
     N, _ = W.shape
     scale = power_of_two(jnp.max(jnp.abs(W)))
     x = lax.platform_dependent(W, scale, cpu=_gram_lapack, default=_gram_eigenvalues)
-    error = jnp.finfo(x.dtype).eps * (ABSOLUTE * x[-1] + 4 * math.sqrt(N) * jnp.abs(x))
-    return x * scale**2, error * scale**2
+    return x * scale**2, gram_error(x, N) * scale**2
+
+
+def gram_error(x: Float[Array, " M"], N: int) -> Float[Array, " M"]:
+    """Bound on the errors of ascending eigenvalues of a Gram matrix of N rows."""
+    return jnp.finfo(x.dtype).eps * (ABSOLUTE * x[-1] + 4 * math.sqrt(N) * jnp.abs(x))
 
 
 def by_cheaper(W: Float[Array, "N M"], rtol: float) -> tuple[Float[Array, " M"], Float[Array, " M"], Array]:

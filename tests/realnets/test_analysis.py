@@ -10,6 +10,8 @@ import pytest
 import torchfiles as tf
 from test_layers import layers_of
 
+import realnets.analysis as analysis_module
+import realnets.layers as layers_module
 import rmt
 from realnets.analysis import Analysis, analyze
 
@@ -77,3 +79,27 @@ def test_workers_change_nothing_but_the_time(analysis):
     again = analyze(layers_of(ARRAYS, 50), workers=3, on_row=lambda row: seen.append(row["name"]))
     assert again.to_json() == analysis.to_json()
     assert seen == [row["name"] for row in analysis.rows]
+
+
+def test_a_large_matrix_is_measured_in_the_precision_of_its_file(monkeypatch, analysis):
+    monkeypatch.setattr(layers_module, "LARGE", 1000)
+    monkeypatch.setattr(analysis_module, "LARGE", 1000)
+    monkeypatch.setattr(analysis_module, "_BLOCK", 600)
+    layers = layers_of({name: ARRAYS[name] for name in ("a.weight", "b.weight", "nan.weight")}, 50)
+    assert [layer.W.dtype for layer in layers] == [np.float32] * 3
+    for row, small in zip(analyze(layers).rows, analysis.rows, strict=False):
+        for name in ("N", "M", "alpha", "lambda_max", "log_norm", "stable_rank", "rank"):
+            assert row[name] == pytest.approx(small[name], rel=1e-9, nan_ok=True), name
+        assert row["status"] == small["status"]
+
+
+def test_a_pool_has_the_eigenvalues_of_all_its_slices():
+    array = tf.random(70, 60, 2, 2)
+    (row,) = analyze(layers_of({"conv.weight": array}, 50, "pooled")).rows
+    slices = [rmt.spectrum(array[:, :, i, j].astype(float)) for i in range(2) for j in range(2)]
+    pool = np.sort(np.concatenate([s.eigenvalues for s in slices]))
+    fit = rmt.fit_tail(pool)
+    assert (row["N"], row["M"], row["rank"]) == (70, 60, 240)
+    assert row["alpha"] == pytest.approx(float(fit.alpha), rel=1e-12)
+    assert row["n_tail"] == int(fit.n_tail)
+    assert row["log_norm"] == pytest.approx(math.log10(np.sum(array.astype(float) ** 2)), rel=1e-6)

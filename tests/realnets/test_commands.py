@@ -13,6 +13,7 @@ import torchfiles as tf
 from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
+import rmt
 from realnets import cli, zoo
 
 
@@ -97,7 +98,7 @@ def test_hostile_and_broken_files_are_one_line(tmp_path):
 
 
 def test_files_without_matrices_say_what_they_hold(tmp_path):
-    save_file({"a.bias": tf.random(9), "b.weight": tf.random(60, 60, 3)}, tmp_path / "w")
+    save_file({"a.bias": tf.random(9), "b.weight": tf.random(60, 40, 3)}, tmp_path / "w")
     assert "none of its 2 tensors can be analysed" in error_line(run("analyze", tmp_path / "w"))
     np.savez(tmp_path / "e.npz", fc=np.array([[{}] * 60] * 60, object))
     assert "not floating point" in error_line(run("analyze", tmp_path / "e.npz"))
@@ -105,7 +106,8 @@ def test_files_without_matrices_say_what_they_hold(tmp_path):
 
 def test_wrong_paths_and_options(model, tmp_path):
     assert "no such file" in error_line(run("analyze", tmp_path / "none"))
-    assert "folder" in error_line(run("analyze", tmp_path))
+    (tmp_path / "empty").mkdir()
+    assert "folder" in error_line(run("analyze", tmp_path / "empty"))
     assert "no such network" in error_line(run("analyze", "zoo:nessie"))
     assert "--json and --csv" in error_line(run("analyze", model, "--json", "--csv"))
     assert ".json or .csv" in error_line(run("analyze", model, "--out", tmp_path / "x.xls"))
@@ -158,3 +160,20 @@ def test_compare_hands_its_table_to_the_report_page(model, tmp_path):
     assert "beside its matched nulls" in page
     assert "encoder.layer.1.attention.output.dense.weight" in page
     assert "1 not tested" in page  # the layer with the NaN is there, and says so
+
+
+def test_convolutions_and_methods_are_chosen(tmp_path):
+    kernel = tf.random(60, 55, 2, 2)
+    save_file({"conv.weight": kernel}, tmp_path / "w")
+    rows = {
+        conv: json.loads(run("analyze", tmp_path / "w", "--conv", conv, "--method", "weightwatcher", "--json").stdout)[
+            "layers"
+        ]
+        for conv in ("slices", "pooled", "reshaped")
+    }
+    assert {conv: len(found) for conv, found in rows.items()} == {"slices": 4, "pooled": 1, "reshaped": 1}
+    squares = np.concatenate([np.linalg.svd(kernel[:, :, *at].astype(float))[1] ** 2 for at in np.ndindex(2, 2)])
+    fit = rmt.fit_tail(np.sort(squares), rmt.WeightWatcher())
+    assert rows["pooled"][0]["alpha"] == pytest.approx(float(fit.alpha), rel=1e-9)
+    assert (rows["reshaped"][0]["N"], rows["reshaped"][0]["M"]) == (220, 60)
+    assert "--conv pooled has no nulls" in error_line(run("compare", tmp_path / "w", "--conv", "pooled"))

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from test_layers import layers_of
 
+import realnets.nulls as nulls_module
 from realnets.nulls import compare
 from rmt.calibration.nulls import VERDICTS
 
@@ -109,3 +110,18 @@ def test_heavy_entries_are_not_taken_for_correlations():
 def test_too_few_nulls_are_refused():
     with pytest.raises(ValueError, match="at least 5"):
         compare(layers_of({}), jax.random.key(0), n_nulls=3)
+
+
+def test_a_large_layer_is_put_beside_its_nulls_by_a_block(monkeypatch):
+    monkeypatch.setattr(nulls_module, "LARGE", 60 * 45)
+    (row,) = compare(layers_of({"bulk.weight": correlated(4)}), jax.random.key(0), n_nulls=5).rows
+    assert (row["N"], row["M"]) == (N, M)
+    assert row["remarks"].startswith("the nulls are beside a random block of 51 x 52") or row["remarks"].startswith(
+        "the nulls are beside a random block of 52 x 51"
+    )
+    assert row["verdict"] == "correlated"
+
+
+def test_pooled_convolutions_have_no_nulls():
+    with pytest.raises(ValueError, match="'slices' or 'reshaped', got 'pooled'"):
+        compare(layers_of({"conv.weight": np.ones((9, 8, 3, 3))}, conv="pooled"), jax.random.key(0))

@@ -8,14 +8,15 @@ import torchfiles as tf
 
 from realnets.layers import Layers
 from realnets.readers import Tensor
+from rmt import InputError
 
 
 def tensor(name: str, array: np.ndarray, memory=None) -> Tensor:
     return Tensor(name, array.shape, array.dtype.name, lambda: array, memory)
 
 
-def layers_of(arrays: dict[str, np.ndarray], min_M: int = 4) -> Layers:
-    return Layers([tensor(n, a) for n, a in arrays.items()], min_M)
+def layers_of(arrays: dict[str, np.ndarray], min_M: int = 4, conv: str = "slices") -> Layers:
+    return Layers([tensor(n, a) for n, a in arrays.items()], min_M, conv=conv)
 
 
 def taken(arrays: dict[str, np.ndarray], min_M: int = 4) -> dict[str, tuple[str, np.ndarray, bool]]:
@@ -71,6 +72,20 @@ def test_keras_gates_are_the_stacked_columns():
     np.testing.assert_array_equal(got["a/lstm/kernel:0[c]"][1], kernels["a/lstm/kernel:0"][:, 12:18])
 
 
+def test_gates_of_onnx_in_both_directions():
+    W, R = tf.random(2, 24, 5), tf.random(2, 24, 6, seed=1)
+    got = taken({"rnn.LSTM.W": W, "rnn.LSTM.R": R})
+    assert [n for n in got if ".R" in n] == [f"rnn.LSTM.R[{d},{g}]" for d in (0, 1) for g in "iofc"]
+    kind, matrix, _ = got["rnn.LSTM.W[1,f]"]
+    assert kind == "lstm"
+    np.testing.assert_array_equal(matrix, W[1, 12:18])
+    assert [n for n in taken({"g.W": W[:1, :18], "g.R": R[:1, :18]}) if ".W" in n] == ["g.W[z]", "g.W[r]", "g.W[h]"]
+
+
+def test_a_kernel_of_one_place_has_no_number():
+    assert list(taken({"conv.weight": tf.random(8, 5, 1, 1)})) == ["conv.weight"]
+
+
 def test_a_projected_lstm_and_a_plain_rnn_are_not_taken_for_one_another():
     H, P = 8, 4
     got = taken(
@@ -95,6 +110,125 @@ def test_conv2d_slices_in_both_layouts():
                 np.testing.assert_array_equal(got[f"conv1.weight[{i},{j}]"][1], torch[:, :, i, j])
 
 
+@pytest.mark.parametrize("kernel", [(3,), (3, 2), (2, 3, 2)])
+def test_kernels_of_every_dimension_in_both_layouts(kernel):
+    torch = tf.random(8, 5, *kernel)
+    keras = np.ascontiguousarray(np.moveaxis(torch, (0, 1), (-1, -2)))
+    spots = list(np.ndindex(kernel))
+    stack = np.stack([torch[:, :, *at] for at in spots])
+    for array, upright in ((torch, stack), (keras, stack)):
+        got = taken({"conv.weight": array})
+        assert list(got) == [f"conv.weight[{','.join(map(str, at))}]" for at in spots]
+        for (kind, W, _), place in zip(got.values(), upright, strict=True):
+            assert kind == f"conv{len(kernel)}d"
+            np.testing.assert_array_equal(W, place)
+        (pool,) = Layers([tensor("conv.weight", array)], 4, conv="pooled")
+        assert (pool.name, pool.W.shape) == ("conv.weight", stack.shape)
+        np.testing.assert_array_equal(pool.W, stack)
+        (flat,) = Layers([tensor("conv.weight", array)], 4, conv="reshaped")
+        np.testing.assert_allclose(flat.W.T @ flat.W, torch.reshape(8, -1) @ torch.reshape(8, -1).T, rtol=1e-5)
+
+
+def test_an_unknown_way_with_convolutions_is_refused():
+    with pytest.raises(ValueError, match="'diagonal' is not a valid Conv"):
+        Layers([], conv="diagonal")
+
+
+@pytest.mark.parametrize(
+    ("name", "axis", "split"),
+    [
+        ("attn.in_proj_weight", 0, "qkv"),
+        ("blocks.0.attn.qkv.weight", 0, "qkv"),
+        ("h.0.attn.c_attn.weight", 1, "qkv"),
+        ("to_qkv.weight", 0, "qkv"),
+        ("attention.query_key_value.weight", 0, ""),  # interleaved by heads
+        ("attn.out_proj.weight", 0, ""),
+    ],
+)
+def test_fused_projections_are_split_where_thirds_are_sure(name, axis, split):
+    thirds = [tf.random(6, 6, seed=seed) for seed in range(3)]
+    got = taken({name: np.concatenate(thirds, axis)})
+    assert list(got) == ([f"{name}[{part}]" for part in split] or [name])
+    for (_, W, _), third in zip(got.values(), thirds if split else [np.concatenate(thirds, axis)], strict=True):
+        np.testing.assert_array_equal(W, third)
+
+
+def test_a_query_beside_fewer_keys_and_values_stays_whole():
+    assert list(taken({"attn.qkv_proj.weight": tf.random(10, 6)})) == ["attn.qkv_proj.weight"]
+
+
+def test_gates_of_a_feed_forward_layer_are_split():
+    array = tf.random(20, 6)
+    got = taken({"mlp.gate_up_proj.weight": array})
+    np.testing.assert_array_equal(got["mlp.gate_up_proj.weight[gate]"][1], array[:10])
+    np.testing.assert_array_equal(got["mlp.gate_up_proj.weight[up]"][1], array[10:])
+
+
+def test_experts_and_heads_in_three_axes():
+    stack = tf.random(3, 6, 8)
+    got = taken({"moe.experts.w1": stack})
+    assert list(got) == [f"moe.experts.w1[{i}]" for i in range(3)]
+    np.testing.assert_array_equal(got["moe.experts.w1[2]"][1], stack[2].T)
+    query, out = tf.random(12, 3, 4), tf.random(3, 4, 12)
+    got = taken({"attention/query/kernel": query, "attention/out/kernel": out})
+    np.testing.assert_array_equal(got["attention/query/kernel"][1], query.reshape(12, 12))
+    np.testing.assert_array_equal(got["attention/out/kernel"][1], out.reshape(12, 12))
+
+
+@pytest.mark.parametrize(
+    ("down", "up", "flax"),
+    [
+        ("lora_A.weight", "lora_B.weight", False),
+        ("lora_A.default.weight", "lora_B.default.weight", False),
+        ("lora_down.weight", "lora_up.weight", False),
+        ("lora_a", "lora_b", True),
+    ],
+)
+def test_an_adapter_is_multiplied_out_and_added_to_its_base(down, up, flax):
+    A, B, base = tf.random(5, 8), tf.random(9, 5, seed=1), tf.random(9, 8, seed=2)
+    if flax:
+        A, B, base = A.T, B.T, base.T
+    product = (A @ B if flax else B @ A).astype(float)
+    got = taken({f"fc.{down}": A, f"fc.{up}": B, "fc.weight": base})
+    assert sorted(got) == ["fc.weight", "fc.weight[+B A]", "fc[B A]"]
+    upright = product.T if flax else product
+    np.testing.assert_allclose(got["fc[B A]"][1], upright, atol=1e-5)
+    np.testing.assert_allclose(got["fc.weight[+B A]"][1], upright + (base.T if flax else base), atol=1e-5)
+
+
+def test_an_adapter_of_a_small_rank_is_left_out_and_one_without_its_partner_stays():
+    layers = layers_of({"q.lora_A.weight": tf.random(3, 9), "q.lora_B.weight": tf.random(9, 3)})
+    assert list(layers) == []
+    assert [(s.name, s.note) for s in layers.skipped] == [("q[B A]", "of rank 3")]
+    assert list(taken({"q.lora_A.weight": tf.random(5, 9), "q.lora_B.weight": tf.random(8, 6)})) == [
+        "q.lora_A.weight",
+        "q.lora_B.weight",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("direction", "length"),
+    [("weight_v", "weight_g"), ("parametrizations.weight.original1", "parametrizations.weight.original0")],
+)
+def test_a_normalised_weight_is_its_length_times_its_direction(direction, length):
+    v, g = tf.random(9, 5), np.abs(tf.random(9, 1, seed=1))
+    got = taken({f"fc.{direction}": v, f"fc.{length}": g})
+    assert list(got) == ["fc.weight"]
+    np.testing.assert_allclose(got["fc.weight"][1], g * v / np.linalg.norm(v, axis=1, keepdims=True), rtol=1e-6)
+
+
+def test_a_pair_with_a_damaged_half_is_unreadable():
+    def broken() -> np.ndarray:
+        raise InputError("w.pt: fc.lora_B.weight: truncated")
+
+    A = tf.random(5, 8)
+    layers = Layers([tensor("fc.lora_A.weight", A), Tensor("fc.lora_B.weight", (9, 5), "float32", broken)], 4)
+    assert list(layers) == []
+    assert [(s.name, s.reason, s.note) for s in layers.skipped] == [
+        ("fc[B A]", "unreadable", "w.pt: fc.lora_B.weight: truncated")
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "array", "reason"),
     [
@@ -103,7 +237,11 @@ def test_conv2d_slices_in_both_layouts():
         ("bn1.running_var", tf.random(9), "normalisation"),
         ("scale", np.float32(1), "scalar"),
         ("token_type.weight", tf.random(2, 9), "fewer than 4 columns"),
-        ("conv1d.weight", tf.random(9, 8, 3), "3-D"),
+        ("table.weight", np.broadcast_to(np.float32(1), (70, 70, 70, 70)), "4-D"),
+        ("stack.weight", tf.random(9, 8, 3, 2, 2, 2), "6-D"),
+        ("depthwise.weight", tf.random(9, 1, 3, 3), "one channel a filter"),
+        ("depthwise_kernel", tf.random(3, 3, 9, 1), "one channel a filter"),
+        ("q.lora_A.weight", tf.random(3, 9), "fewer than 4 columns"),
         ("fc.qweight", np.ones((9, 9), np.int8), "not floating point"),
         ("h.0.attn.bias", np.ones((1, 1, 64, 64), np.float32), "bias or mask"),
         ("attention.causal_mask", np.ones((1, 1, 64, 64), np.float32), "bias or mask"),
@@ -111,6 +249,10 @@ def test_conv2d_slices_in_both_layouts():
         ("optimizer_state.state.140178894882568.exp_avg_sq", tf.random(9, 9), "optimiser state"),
         ("state.3.momentum_buffer", tf.random(9, 9), "optimiser state"),
         ("Adam/fc/kernel/m", tf.random(9, 9), "optimiser state"),
+        ("fc/kernel/.OPTIMIZER_SLOT/opt/m", tf.random(9, 9), "optimiser state"),
+        ("net/fc/kernel/Adagrad_1", tf.random(9, 9), "optimiser state"),
+        ("sgd/fc_kernel_momentum", tf.random(9, 9), "optimiser state"),
+        ("opt/_variables/3", tf.random(9, 9), "optimiser state"),
     ],
 )
 def test_what_is_left_out_is_listed_with_its_reason(name, array, reason):
