@@ -86,12 +86,17 @@ class Analysis:
 
     def to_csv(self) -> str:
         """The rows as CSV with a header; non-finite numbers are spelt nan and inf."""
-        text = io.StringIO()
-        if self.rows:
-            writer = csv.DictWriter(text, list(self.rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(self.rows)
-        return text.getvalue()
+        return rows_as_csv(self.rows)
+
+
+def rows_as_csv(rows: list[Row]) -> str:
+    """Rows as CSV with a header; non-finite numbers are spelt nan and inf."""
+    text = io.StringIO()
+    if rows:
+        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return text.getvalue()
 
 
 def analyze(

@@ -1,7 +1,5 @@
 """Two networks of one architecture, layer by layer: what changed from the first to the second."""
 
-import csv
-import io
 import json
 import math
 from collections.abc import Callable, Iterator
@@ -10,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from realnets.analysis import CLAUSET, Row, at_once, in_order, measure
+from realnets.analysis import CLAUSET, Row, at_once, in_order, measure, rows_as_csv
 from realnets.layers import Layer, Layers
 from realnets.naming import shared_folder
 from rmt import inference
@@ -74,12 +72,7 @@ class Difference:
 
     def to_csv(self) -> str:
         """The rows as CSV with a header; non-finite numbers are spelt nan and inf."""
-        text = io.StringIO()
-        if self.rows:
-            writer = csv.DictWriter(text, list(self.rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(self.rows)
-        return text.getvalue()
+        return rows_as_csv(self.rows)
 
 
 def diff(

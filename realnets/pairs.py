@@ -11,7 +11,7 @@ from rmt.errors import InputError
 
 _DOWN = re.compile(r"^(?P<head>.*?)(?P<word>lora_(a|down))(?P<tail>[./_].*)?$", re.IGNORECASE)
 _UP = {"a": "b", "A": "B", "down": "up"}
-_DIRECTION = re.compile(r"^(?P<head>.*?)(?P<sort>weight_v|parametrizations\.(?P<what>\w+)\.original1)$")
+_DIRECTION = re.compile(r"^(?P<head>.*?)(weight_v|parametrizations\.(?P<what>\w+)\.original1)$")
 _BASES = ("{head}weight", "{head}base_layer.weight", "{head}kernel", "{head}w0")
 
 

@@ -4,7 +4,7 @@ import importlib
 import math
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import ModuleType
 
 from realnets import zoo
@@ -12,6 +12,7 @@ from realnets.cutting import Conv
 from realnets.layers import MIN_M, Layer, Layers
 from realnets.networks import STUDIED
 from realnets.readers import Checkpoint, open_checkpoint, sharded
+from realnets.readers._paths import is_plain
 from rmt.errors import InputError
 
 HUB_DEFAULTS = (
@@ -125,7 +126,7 @@ def _from_hub(source: str, say: Callable[[str], None]) -> Path:
     if file.endswith(".index.json"):
         folder = file.rpartition("/")[0]
         for shard in sharded.shards(found):
-            if PurePosixPath(shard).name != shard or shard in ("", ".", ".."):
+            if not is_plain(shard):
                 raise InputError(f"{source}: {file} names the file {shard[:120]!r}, which is not beside it; refused")
             if fetch(f"{folder}/{shard}" if folder else shard) is None:
                 say(f"{source}: {shard}, which {file} names, is not in {repo}")

@@ -21,6 +21,11 @@ def _homes(folder: Path) -> list[Path]:
     return [folder, folder.parent.parent / "blobs"] if folder.parent.name == "snapshots" else [folder]
 
 
+def is_plain(name: str) -> bool:
+    """Whether it is the name of a file, without any folder."""
+    return name not in ("", "..") and PurePosixPath(name).name == name
+
+
 def beside(path: Path, name: str, where: str) -> Path:
     """The file called `name` in the folder of `path`, or below it.
 

@@ -9,10 +9,10 @@ Source: https://huggingface.co/docs/transformers/big_models, on the index of sav
 import json
 import re
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from realnets.readers import _dispatch
-from realnets.readers._paths import beside
+from realnets.readers._paths import beside, is_plain
 from realnets.readers.base import MAX_TENSORS, Probe, Tensor, printable, unreadable
 from rmt.errors import InputError
 
@@ -86,7 +86,7 @@ def shard(path: Path, name: str) -> Path:
     Raises:
         InputError: it would be elsewhere, or is not there.
     """
-    if PurePosixPath(name).name != name:
+    if not is_plain(name):
         raise InputError(f"{path}: refers to {printable(name)[:80]}, which is not beside it; refused")
     return beside(path, name, str(path))
 

@@ -91,6 +91,13 @@ def survives(path: Path) -> None:
     assert _peak() - peak < MEGABYTES
 
 
+def all_survive(data: bytes, path: Path, n: int, seed: int) -> None:
+    """`n` damaged copies of `data`, each written to `path`, survive; see `mutations` and `survives`."""
+    for bad in mutations(data, n, seed):
+        path.write_bytes(bad)
+        survives(path)
+
+
 def _peak() -> float:
     size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return size / 2**20 if sys.platform == "darwin" else size / 2**10

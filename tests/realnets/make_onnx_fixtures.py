@@ -3,7 +3,6 @@
 It needs `pip install onnx torch onnxscript`.
 """
 
-import warnings
 from pathlib import Path
 
 import ml_dtypes
@@ -115,7 +114,6 @@ def exported() -> None:
 
 
 if __name__ == "__main__":
-    warnings.simplefilter("ignore")
     DATA.mkdir(parents=True, exist_ok=True)
     every_type()
     exported()

@@ -6,7 +6,7 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 import pytest
-from fuzz import mutations, survives
+from fuzz import all_survive
 
 from realnets.layers import Layers
 from realnets.readers import Checkpoint, open_checkpoint
@@ -141,15 +141,11 @@ def test_a_file_cut_short_loses_the_tensors_behind_the_cut_and_no_other(tmp_path
 
 @pytest.mark.parametrize("name", ["little.gguf", "big.gguf"])
 def test_damaged_files(tmp_path, name):
-    for bad in mutations((DATA / name).read_bytes(), 300, seed=1):
-        (tmp_path / "w").write_bytes(bad)
-        survives(tmp_path / "w")
+    all_survive((DATA / name).read_bytes(), tmp_path / "w", 300, seed=1)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_fuzz_gguf(tmp_path):
     for name in ("little.gguf", "big.gguf"):
-        for bad in mutations((DATA / name).read_bytes(), 5000, seed=2):
-            (tmp_path / "w").write_bytes(bad)
-            survives(tmp_path / "w")
+        all_survive((DATA / name).read_bytes(), tmp_path / "w", 5000, seed=2)

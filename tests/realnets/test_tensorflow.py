@@ -8,6 +8,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 from fuzz import mutations, survives
+from wirefiles import number, put
 
 from realnets.layers import Layers
 from realnets.readers import Probe, _protobuf, open_checkpoint, tensorflow
@@ -176,20 +177,6 @@ def test_the_format_before_0_12_and_other_tables_are_refused(tmp_path):
 
 
 # --- tables written entry by entry
-
-
-def number(value: int) -> bytes:
-    out = b""
-    value %= 2**64
-    while value >= 128:
-        out, value = out + bytes([value % 128 + 128]), value // 128
-    return out + bytes([value])
-
-
-def put(field: int, value: int | bytes) -> bytes:
-    if isinstance(value, int):
-        return number(field << 3) + number(value)
-    return number(field << 3 | 2) + number(len(value)) + value
 
 
 def entry(shape=(2, 3), code: int = 1, size: int = 24, rest: bytes = b"", crc: int = 0) -> bytes:
