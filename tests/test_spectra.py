@@ -5,9 +5,10 @@ import jax.numpy as jnp
 import mpmath
 import numpy as np
 import pytest
+from conftest import slow
 
 import rmt
-from rmt.spectra.dense import ABSOLUTE, MARGIN, gram_may_do, gram_will_do, predicted_condition
+from rmt.spectra.dense import ABSOLUTE, MARGIN, gram_may_do, gram_will_do, predicted_condition, svd_by_reflections
 
 EPS = np.finfo(float).eps
 DENSE = ("svd", "gram", "auto")
@@ -81,6 +82,17 @@ def test_a_matrix_in_blocks_has_the_spectrum_of_the_whole(entries):
     whole, parts = rmt.spectrum(W, "svd"), rmt.spectra.spectrum_of_rows(W[i : i + 17] for i in range(0, 90, 17))
     assert (np.abs(whole.eigenvalues - parts.eigenvalues) <= (whole.error + parts.error) / 2).all()
     assert (parts.N, parts.M, rmt.Route(int(parts.route))) == (90, 40, rmt.Route.GRAM)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, slow(np.float32)])
+def test_the_svd_of_accelerators_keeps_half_the_bound(dtype):
+    cases = [matrix(i, entries, (90, 70)) for i, entries in enumerate(ENTRIES)]
+    low_rank = cases[3][:, :5] @ cases[3][:5]
+    cases += [low_rank, np.eye(90, 70), np.zeros((90, 70)), 1e-20 * cases[2], 1e15 * cases[0], np.triu(cases[3])]
+    W = np.array(cases, dtype)
+    for got, expected in zip(jax.jit(jax.vmap(svd_by_reflections))(W), np.linalg.svd(W.astype(float))[1], strict=True):
+        s = expected[::-1]
+        assert (abs(got - s) <= np.finfo(dtype).eps * (ABSOLUTE / 4 * s[-1] + np.sqrt(90) * s)).all()
 
 
 def test_blocks_that_are_no_matrix_are_refused_and_what_is_not_finite_has_no_spectrum():

@@ -7,7 +7,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from rmt.spectra.base import Bidiagonal
-from rmt.spectra.dense import power_of_two
+from rmt.spectra.scaling import power_of_two
 
 SEPARATING = 6
 """Rounds of counting before Newton's method begins: by then most eigenvalues are alone in their bracket."""

@@ -33,12 +33,13 @@ def spectrum(
         method: with eps = 2.2e-16, or 1.2e-7 in float32, and s_max^2 = N lambda_max,
 
             "svd": lambda = s^2 / N for the singular values s of W; |ds| <= eps (8 s_max + 2 sqrt(N) s), so a relative error
-                of about 16 eps sqrt(lambda_max / lambda) for small lambda, and 4 sqrt(N) eps for large ones;
+                of about 16 eps sqrt(lambda_max / lambda) for small lambda, and 4 sqrt(N) eps for large ones. By LAPACK on
+                a CPU, by `bidiagonalised` and counting elsewhere;
             "gram": eigenvalues of the matrix W^T W; |d lambda| <= eps (16 lambda_max + 4 sqrt(N) lambda), so 16 eps lambda_max /
                 lambda for small ones: the condition number enters squared. Fewer operations;
             "auto": "gram" where that bound holds every relative error to `rtol`, else "svd". The norms of rows and columns
                 tell beforehand, at a few hundredths of the cost, where it would not: with heavy tails, mu < 1.25 or so, for
-                square matrices, and for those without full rank;
+                square matrices, and for those without full rank. On an accelerator, where a batch would go both ways, "svd";
             "bidiagonal": for a `Bidiagonal`, where it is what "auto" does; |d lambda| <= eps (16 + 4 sqrt(M)) lambda, however
                 small lambda is, in O(M^2);
             "top": the k largest by Lanczos iteration; |d lambda| is the residual and eps (16 + 4 sqrt(N)) lambda_max.
@@ -55,6 +56,7 @@ def spectrum(
     Accuracy: the bounds are not theorems: their shape is LAPACK's, and their constants are at least twice the largest errors
         seen: `tests/test_spectra.py` holds half of them to mpmath on a thousand small matrices, with Gaussian entries and with
         mu = 0.5, 1 and 2.
+        On an H100 differences from the CPU were below 0.2 of both bounds (`tests/benchmarks/devices.py`).
         Times are those of `tests/benchmarks/spectra.py`.
     """
     _check_options(method, rtol, k)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -12,6 +13,9 @@ from jaxlib import lapack
 from jaxtyping import Array, Bool, Float
 
 from rmt.spectra.base import Route
+from rmt.spectra.bidiagonal import by_counting
+from rmt.spectra.householder import bidiagonalised
+from rmt.spectra.scaling import power_of_two
 
 ABSOLUTE = 16
 """Errors relative to the largest value, in eps: at least twice the largest seen (see `spectrum`)."""
@@ -24,13 +28,23 @@ _UNBLOCKED = 64
 
 def by_svd(W: Float[Array, "N M"]) -> tuple[Float[Array, " M"], Float[Array, " M"]]:
     """Ascending s^2 for the singular values s of W, and a bound on the error of each."""
+    s = lax.platform_dependent(W, cpu=_svd_lapack, default=svd_by_reflections)
+    eps = jnp.finfo(s.dtype).eps
+    ds = eps * (ABSOLUTE / 2 * s[-1] + 2 * math.sqrt(W.shape[0]) * s)
+    return s**2, (2 * s + ds) * ds
+
+
+def _svd_lapack(W: Float[Array, "N M"]) -> Float[Array, " M"]:
     N, M = W.shape
     if N >= 4 / 3 * M:  # LAPACK's driver does so itself, but from 11/6 on
         W = jnp.linalg.qr(W, mode="r")
-    s = jnp.linalg.svd(W, compute_uv=False)[::-1]
-    eps = jnp.finfo(s.dtype).eps
-    ds = eps * (ABSOLUTE / 2 * s[-1] + 2 * math.sqrt(N) * s)
-    return s**2, (2 * s + ds) * ds
+    return jnp.linalg.svd(W, compute_uv=False)[::-1]
+
+
+def svd_by_reflections(W: Float[Array, "N M"]) -> Float[Array, " M"]:
+    """Ascending singular values: what `by_svd` takes where there is no LAPACK. Any device has it."""
+    B, scale = bidiagonalised(W)
+    return jnp.sqrt(by_counting(B)[0]) * scale
 
 
 def by_gram(W: Float[Array, "N M"]) -> tuple[Float[Array, " M"], Float[Array, " M"]]:
@@ -47,10 +61,21 @@ def gram_error(x: Float[Array, " M"], N: int) -> Float[Array, " M"]:
 
 
 def by_cheaper(W: Float[Array, "N M"], rtol: float) -> tuple[Float[Array, " M"], Float[Array, " M"], Array]:
-    """The Gram route where its bound holds every relative error to `rtol`, and else the SVD; and the route taken."""
+    """The Gram route where its bound holds every relative error to `rtol`, and else the SVD; and the route taken.
+
+    A batch on an accelerator would go both ways, so there it is the SVD.
+    """
     N, M = W.shape
     if not gram_may_do(N, M, float(jnp.finfo(W.dtype).eps), rtol):
-        return *by_svd(W), jnp.asarray(int(Route.SVD))
+        return _only_svd(W)
+    return lax.platform_dependent(W, cpu=partial(_cheaper, rtol=rtol), default=_only_svd)
+
+
+def _only_svd(W: Float[Array, "N M"]) -> tuple[Float[Array, " M"], Float[Array, " M"], Array]:
+    return *by_svd(W), jnp.asarray(int(Route.SVD))
+
+
+def _cheaper(W: Float[Array, "N M"], rtol: float) -> tuple[Float[Array, " M"], Float[Array, " M"], Array]:
     zero = jnp.zeros(W.shape[1], W.dtype)
     x, error = lax.cond(gram_will_do(W, rtol), by_gram, lambda _: (zero, zero + 1), W)
     enough = jnp.all(error <= rtol * x)
@@ -100,12 +125,6 @@ def predicted_condition(W: Float[Array, "N M"]) -> Float[Array, ""]:
     largest = jnp.maximum(jnp.mean(columns) / N * edge, jnp.maximum(jnp.max(rows), jnp.max(columns)))
     typical = jnp.minimum(jnp.median(rows) / M, jnp.median(columns) / N)
     return largest / (typical * smallest)
-
-
-def power_of_two(size: Float[Array, ""]) -> Float[Array, ""]:
-    """The power of two below a size, so that dividing by it rounds nothing; 1 for zero and what is not finite."""
-    usable = (size > 0) & jnp.isfinite(size)
-    return jnp.exp2(jnp.frexp(jnp.where(usable, size, 1))[1].astype(size.dtype) - 1)
 
 
 def _gram_eigenvalues(W: Float[Array, "N M"], scale: Float[Array, ""]) -> Float[Array, " M"]:

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from rmt.spectra.dense import ABSOLUTE, power_of_two
+from rmt.spectra.dense import ABSOLUTE
+from rmt.spectra.scaling import power_of_two
 
 
 def by_lanczos(W: Float[Array, "N M"], k: int, rtol: float) -> tuple[Float[Array, " k"], Float[Array, " k"]]:

@@ -33,11 +33,13 @@ from rmt.sweeps.provenance import cores
 
 ENTRIES = {"Gaussian": laws.Gaussian(), **{f"mu = {mu:g}": laws.Signed(laws.Pareto(mu)) for mu in (0.5, 1.5, 3.0)}}
 SAMPLED = {**ENTRIES, "Lomax": laws.Lomax(1.5), "Student t": laws.StudentT(3.0), "stable": laws.Stable(1.5)}
+PARTS = ("agreement", "pieces", "sweeps")
 LONG = 20.0
 """Seconds that the calls of one line may take; larger batches than that are left out."""
 
-TRIALS = 200_000
-"""Trials of a sweep, times N."""
+BATCHES = (1, 128)
+TRIALS = 200_000_000
+"""Trials of a sweep, times N^2."""
 
 Row = list[Any]
 
@@ -116,7 +118,7 @@ def pieces(device: Any, sizes: tuple[int, ...]) -> Iterator[Row]:
             }
             for name, step in steps.items():
                 row: Row = [name, N, np.dtype(dtype).name]
-                for batch in (1, 16, 128):
+                for batch in BATCHES:
                     row.append(_batch(device, name, step, N, dtype, batch, row))
                 yield row
 
@@ -157,7 +159,7 @@ def sweep_rates(sizes: tuple[int, ...]) -> None:
     """Print trials a second of `rmt.sweep` on the default device, by N: of a second sweep, whose programs are compiled."""
     keep_compiled_programs()
     for N in sizes:
-        n_trials = TRIALS // N // cores() * cores()
+        n_trials = TRIALS // N**2 // cores() * cores()
         run = partial(rmt.sweep, measure, {"N": [N], "mu": [1.5]}, n_trials=n_trials, block=n_trials, progress=False)
         if jax.default_backend() == "cpu":  # as many cells as cores
             run = partial(run, block=max(1, n_trials // cores()))
@@ -182,9 +184,11 @@ def table(title: str, columns: list[str], rows: Iterator[Row], note: str) -> dic
     """A table, whose rows are printed as they come."""
     found = []
     print(f"\n{title}", flush=True)
+    start = time.perf_counter()
     for row in rows:
         print("  ".join(f"{x:.4g}" if isinstance(x, float) else str(x) for x in row), flush=True)
         found.append(row)
+    print(f"{time.perf_counter() - start:.0f} s")
     return {"title": title, "columns": columns, "rows": found, "notes": [note]}
 
 
@@ -193,7 +197,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small sizes only")
     parser.add_argument("--out", type=Path, help="write the tables to this JSON file")
-    parser.add_argument("--only", choices=("agreement", "pieces", "sweeps"), help="this part only")
+    parser.add_argument("--sizes", type=int, nargs="+", help="N of the N x N matrices that are timed")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="these parts")
     parser.add_argument("--rates", type=int, nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.rates:
@@ -201,24 +206,24 @@ def main() -> None:
     there, here = jax.devices("cpu")[0], jax.devices()[0]
     if here.platform == "cpu":
         print("no accelerator: JAX sees CPUs only, which are compared with themselves", file=sys.stderr)
-    sizes = (100, 200) if options.quick else (200, 500, 1000)
+    sizes = tuple(options.sizes or ((100, 200) if options.quick else (200, 1000)))
     how = f"{here.device_kind} beside {cores()} cores of {platform.machine()}, JAX {jax.__version__}"
     tables: dict[str, Any] = {}
 
     def add(part: str, name: str, title: str, columns: list[str], rows: Iterator[Row]) -> None:
-        if options.only in (None, part):
+        if part in options.only:
             tables[name] = table(title, columns, rows, how)
             if options.out:
                 write(options.out, json.dumps(tables, indent=1) + "\n")
 
+    rate = ["N x M", "accelerator, trials/s", "CPU, trials/s", "ratio"]
     agreement = ["what", "dtype", "worst", "in"]
+    add("sweeps", "sweeps", "rmt.sweep: draw, spectrum, fit", rate, sweeps(sizes))
     add("agreement", "samples", "The same entries from the same key", agreement, samples(here, there))
     add("agreement", "spectra", "The same eigenvalues of the same matrix", agreement, spectra(here, there))
     add("agreement", "fits", "The same fit", agreement, fits(here, there, 16 if options.quick else 64))
-    step = ["step", "N = M", "dtype", "alone", "16 at once", "128 at once"]
+    step = ["step", "N = M", "dtype", *(f"{n} at once" for n in BATCHES)]
     add("pieces", "pieces", "Milliseconds a matrix on the accelerator", step, pieces(here, sizes))
-    rate = ["N x M", "accelerator, trials/s", "CPU, trials/s", "ratio"]
-    add("sweeps", "sweeps", "rmt.sweep: draw, spectrum, fit", rate, sweeps(sizes))
     print()
     for found in tables.values():
         print(plain(found), flush=True)
