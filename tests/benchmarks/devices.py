@@ -34,7 +34,7 @@ from rmt.sweeps.provenance import cores
 ENTRIES = {"Gaussian": laws.Gaussian(), **{f"mu = {mu:g}": laws.Signed(laws.Pareto(mu)) for mu in (0.5, 1.5, 3.0)}}
 SAMPLED = {**ENTRIES, "Lomax": laws.Lomax(1.5), "Student t": laws.StudentT(3.0), "stable": laws.Stable(1.5)}
 PARTS = ("agreement", "pieces", "sweeps")
-LONG = 20.0
+LONG = 60.0
 """Seconds that the calls of one line may take; larger batches than that are left out."""
 
 BATCHES = (1, 128)
