@@ -12,7 +12,7 @@ NOTEBOOKS = {
     "laws": "Student t, mu = 3: tail index 3, variance 3",
     "universality": "mu = 4, large N: lambda_max is at the edge with probability 0.7788 = exp(-1/4)",
     "pl_norm": "largest gap 0.1716 at mu = 1.172; 3 - 2 sqrt(2) = 0.1716",
-    "real_and_synthetic": "spikes: correlated",
+    "real_vs_synthetic": "spikes: correlated",
     "calibration": "Gaussian noise: at least",
 }
 """Notebook -> what it must have printed. The gallery of laws compiles a program for each, and is a slow test."""
@@ -42,7 +42,7 @@ def test_notebook_runs(name, tmp_path, monkeypatch):
 def test_a_network_of_the_zoo_is_used_where_there_is_one():
     if zoo.cached(zoo.ZOO["g2p"]) is None:
         pytest.skip("tests fetch nothing, and g2p is not cached; `realnets zoo g2p` fetches it")
-    assert "A trained network, zoo:g2p" in printed_by("real_and_synthetic")
+    assert "A trained network, zoo:g2p" in printed_by("real_vs_synthetic")
 
 
 def test_every_notebook_is_run():
