@@ -3,26 +3,32 @@
 import csv
 import io
 import json
-import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from realnets.datasets import Row, as_dataset
 from realnets.layers import LARGE, Layer, Layers, Skipped
-from rmt import metrics
+from realnets.naming import by_depth
+from rmt import inference, metrics
 from rmt.console import plain
+from rmt.inference import Estimate
 from rmt.spectra import Spectrum, spectrum, spectrum_of_rows
 from rmt.sweeps import one_blas_thread
 from rmt.sweeps.provenance import versions
 from rmt.tails import Clauset, Status, TailFit, fit_tail
 from rmt.tails.base import Method
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 ALPHA_CUT = 8.0
 """Layers with alpha >= 8 have no power-law tail worth averaging: Martin & Mahoney, arXiv:2106.00734, footnote 10."""
@@ -30,9 +36,13 @@ ALPHA_CUT = 8.0
 AVERAGED = ("alpha", "ks", "lambda_max", "log_norm", "log_spectral_norm", "alpha_hat", "log_alpha_norm", "stable_rank")
 """Columns that the layer averages are taken of."""
 
-CLAUSET = Clauset()
+TRENDS = ("alpha", "log_spectral_norm", "entropy", "stable_rank")
+"""Columns whose trend with depth is told."""
 
-Row = dict[str, Any]
+FEWEST_LAYERS = 10
+"""Fitted layers that a trend takes."""
+
+CLAUSET = Clauset()
 
 
 @dataclass(frozen=True)
@@ -44,8 +54,8 @@ class Analysis:
         format: what kind of file it is.
         rows: name, tensor, kind, transposed, N, M, Q, alpha, its stderr, alpha_low and alpha_high (95 %, all given xmin), xmin, ks (D),
             n_tail, lambda_max of W^T W / N, log_norm (log10 ||W||_F^2), log_spectral_norm (log10 ||W||_2^2),
-            alpha_hat (alpha log10 lambda_max), log_alpha_norm, stable_rank, entropy, lambda_min, rank and status of each
-            matrix; NaN where it cannot be fitted.
+            alpha_hat (alpha log10 lambda_max), log_alpha_norm, stable_rank, log_stable_rank, entropy, lambda_min, rank and
+            status of each matrix; NaN where it cannot be fitted.
         skipped: the tensors left out, with reasons.
         n_tensors: how many tensors the file has.
         settings: everything else that the rows depend on.
@@ -66,8 +76,47 @@ class Analysis:
     @property
     def averages(self) -> dict[str, Row]:
         """Means over the fitted rows, `all` of them and those with alpha below `ALPHA_CUT`; n is their number."""
+        return {
+            rule: {"n": means["alpha"].n} | {name: mean.value for name, mean in means.items()}
+            for rule, means in self.average_intervals.items()
+        }
+
+    @property
+    def average_intervals(self) -> dict[str, dict[str, Estimate]]:
+        """The same means with Student's intervals, the 95 % joint over the columns; layers are taken as independent draws."""
         fitted = [row for row in self.rows if row["fitted"]]
-        return {"all": _mean(fitted), "alpha < 8": _mean([row for row in fitted if row["alpha"] < ALPHA_CUT])}
+        few = [row for row in fitted if row["alpha"] < ALPHA_CUT]
+        return {
+            rule: {
+                name: inference.mean_interval([row[name] for row in rows], comparisons=len(AVERAGED))
+                for name in AVERAGED
+            }
+            for rule, rows in (("all", fitted), ("alpha < 8", few))
+        }
+
+    @cached_property
+    def depth_trends(self) -> dict[str, Estimate]:
+        """Kendall's tau of each of `TRENDS` with depth, over the fitted rows, with a joint 95 % interval of all of them.
+
+        tau is the share of pairs of layers in which the deeper one has the larger number, less that in which it has the smaller.
+        Depth is the place in the file, with numbered blocks by their numbers. The trend of alpha is the papers' correlation flow;
+        where that of log_spectral_norm breaks off they speak of scale collapse.
+
+        The interval takes layers as independent draws of one kind. Layers of unlike shape are not: where embeddings or wide layers
+        stand at one end, tau tells their shape. Empty with fewer than `FEWEST_LAYERS`.
+
+        Source: C. H. Martin, T. Peng & M. W. Mahoney, Nature Commun. 12 (2021) 4122, for the names.
+        """
+        rows = [self.rows[i] for i in by_depth([row["name"] for row in self.rows]) if self.rows[i]["fitted"]]
+        if len(rows) < FEWEST_LAYERS:
+            return {}
+        depth = range(len(rows))
+        return {
+            name: inference.rank_correlation(
+                depth, [row[name] for row in rows], comparisons=len(TRENDS), method="kendall"
+            )
+            for name in TRENDS
+        }
 
     def to_json(self) -> str:
         """Everything as one JSON object; non-finite numbers are null."""
@@ -80,6 +129,8 @@ class Analysis:
             "n_matrices": self.n_matrices,
             "layers": self.rows,
             "averages": self.averages,
+            "average_intervals": {rule: as_json(of, "mean") for rule, of in self.average_intervals.items()},
+            "depth_trends": as_json(self.depth_trends, "tau"),
             "skipped": [asdict(s) for s in self.skipped],
         }
         return json.dumps(plain(tree), indent=2, allow_nan=False) + "\n"
@@ -87,6 +138,30 @@ class Analysis:
     def to_csv(self) -> str:
         """The rows as CSV with a header; non-finite numbers are spelt nan and inf."""
         return rows_as_csv(self.rows)
+
+    def to_dataset(self) -> "xr.Dataset":
+        """The rows over the dimension `layer`, its labels the names; what was left out over the dimension `skipped`.
+
+        Source, format, settings and versions are attributes.
+        """
+        attrs = {
+            "source": self.source,
+            "format": self.format,
+            "n_tensors": self.n_tensors,
+            "n_matrices": self.n_matrices,
+        }
+        skipped = {
+            "skipped_name": [s.name for s in self.skipped],
+            "skipped_shape": [" x ".join(map(str, s.shape)) for s in self.skipped],
+            "skipped_reason": [s.reason for s in self.skipped],
+            "skipped_note": [s.note for s in self.skipped],
+        }
+        return as_dataset(self.rows, attrs | self.settings | versions(), skipped)
+
+
+def as_json(estimates: Mapping[str, Estimate], what: str) -> dict[str, Row]:
+    """Estimates as JSON has them: the value under the name `what`, interval and n."""
+    return {name: {what: of.value, "interval": of.interval, "n": of.n} for name, of in estimates.items()}
 
 
 def rows_as_csv(rows: list[Row]) -> str:
@@ -178,6 +253,7 @@ def _columns(s: Spectrum, fit: TailFit) -> dict[str, Array]:
         "alpha_hat": metrics.alpha_hat(s, fit),
         "log_alpha_norm": metrics.log_alpha_norm(s, fit),
         "stable_rank": metrics.stable_rank(s),
+        "log_stable_rank": metrics.log_stable_rank(s),
         "entropy": metrics.entropy(s),
         "lambda_min": s.eigenvalues[0],
     }
@@ -214,7 +290,3 @@ def in_order(
 def _report(row: Row, on_row: Callable[[Row], None]) -> Row:
     on_row(row)
     return row
-
-
-def _mean(rows: list[Row]) -> Row:
-    return {"n": len(rows)} | {c: float(np.mean([row[c] for row in rows])) if rows else math.nan for c in AVERAGED}

@@ -15,7 +15,7 @@ import typer
 from realnets import zoo
 from realnets.analysis import Analysis, Row, analyze
 from realnets.cutting import Conv
-from realnets.diff import Difference, diff
+from realnets.diff import Difference, diff, pairs_of
 from realnets.layers import MIN_M, Layers
 from realnets.nulls import Comparison, compare
 from realnets.sources import read_layers
@@ -30,6 +30,7 @@ from realnets.tables import (
 from rmt.calibration.nulls import MIN_NULLS, n_replicates
 from rmt.console import boundary, keep_compiled_programs, written_whole
 from rmt.errors import InputError
+from rmt.netcdf import write
 from rmt.sweeps.progress import Progress
 from rmt.tails import Clauset, WeightWatcher
 
@@ -63,13 +64,14 @@ class _As(Enum):
     TABLE = "table"
     JSON = "json"
     CSV = "csv"
+    NETCDF = "nc"
 
 
 FileArgument = Annotated[str, typer.Argument(metavar="FILE", help="Weight file or folder, zoo:NAME or hf:OWNER/REPO.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON instead of the table.")]
 CsvOption = Annotated[bool, typer.Option("--csv", help="CSV, one row a layer, instead of the table.")]
 OutOption = Annotated[
-    Path | None, typer.Option("--out", help="Write JSON or CSV here (by its suffix or --json, --csv).")
+    Path | None, typer.Option("--out", help="Write JSON, CSV or netCDF here (.json, .csv, .nc, or --json, --csv).")
 ]
 MinOption = Annotated[int, typer.Option("--min-m", min=10, help="Leave out matrices with fewer columns.")]
 JobsOption = Annotated[
@@ -77,7 +79,11 @@ JobsOption = Annotated[
 ]
 ConvOption = Annotated[
     Conv,
-    typer.Option("--conv", help="Of a convolution: each slice of its kernel, their eigenvalues pooled, or one matrix."),
+    typer.Option(
+        "--conv",
+        help="Of a convolution: each slice of its kernel, their eigenvalues pooled, or one matrix. Groups cannot be told from"
+        " its shape and stay together.",
+    ),
 ]
 VerboseOption = Annotated[bool, typer.Option("--verbose", help="List every tensor that was left out.")]
 
@@ -157,7 +163,8 @@ def diff_command(
     with _command():
         style = _style(json, csv, out)
         pair = _open(first, min_m, conv), _open(second, min_m, conv)
-        with _progress(pair[0], lambda N, M: N * M * M) as on_row:
+        paired = {name for name, _ in pairs_of(*pair)}
+        with _progress(pair[0], lambda N, M: N * M * M, paired) as on_row:
             result = diff(*pair, _jobs(jobs), on_row)
         if not _written(result, style, out):
             print_difference(result, _console())
@@ -193,8 +200,8 @@ def _style(json: bool, csv: bool, out: Path | None) -> _As:
     if out is None:
         return style
     if style is _As.TABLE:
-        if out.suffix not in (".json", ".csv"):
-            raise InputError(f"--out {out}: end it in .json or .csv, or add --json or --csv")
+        if out.suffix not in (".json", ".csv", ".nc"):
+            raise InputError(f"--out {out}: end it in .json, .csv or .nc, or add --json or --csv")
         style = _As(out.suffix[1:])
     folder = next(p for p in (out.absolute().parent, *out.absolute().parents) if p.exists())
     if out.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
@@ -217,8 +224,10 @@ def _nothing(file: str, layers: Layers) -> str:
 
 
 @contextmanager
-def _progress(layers: Layers, cost: Callable[[int, int], float]) -> Iterator[Callable[[Row], None]]:
-    planned = layers.planned
+def _progress(
+    layers: Layers, cost: Callable[[int, int], float], only: set[str] | None = None
+) -> Iterator[Callable[[Row], None]]:
+    planned = [each for each in layers.planned if only is None or each[0] in only]
     with Progress(layers.source, len(planned), 0, sum(cost(N, M) for _, N, M in planned), "layers") as bar:
         yield lambda row: bar.advance(cost(row["N"], row["M"]))
 
@@ -234,14 +243,17 @@ def _finish(result: Analysis, style: _As, out: Path | None, verbose: bool) -> No
 
 def _written(result: Analysis | Difference, style: _As, out: Path | None) -> bool:
     """Write it where it was asked for; whether that was standard output, on which there is then nothing else."""
-    text = {_As.JSON: result.to_json, _As.CSV: result.to_csv}.get(style)
-    if text is None:
+    if style is _As.TABLE:
         return False
-    if out is None:
-        sys.stdout.write(text())
-        return True
-    with written_whole(out) as part:
-        part.write_text(text(), encoding="utf-8")
+    if style is _As.NETCDF and out is not None:
+        write(result.to_dataset(), out)
+    else:
+        text = result.to_json() if style is _As.JSON else result.to_csv()
+        if out is None:
+            sys.stdout.write(text)
+            return True
+        with written_whole(out) as part:
+            part.write_text(text, encoding="utf-8")
     _say(f"written to {out}")
     return False
 

@@ -2,13 +2,14 @@
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from realnets.analysis import CLAUSET, Row, at_once, in_order, measure, rows_as_csv
+from realnets.analysis import CLAUSET, as_json, at_once, in_order, measure, rows_as_csv
+from realnets.datasets import Row, as_dataset
 from realnets.layers import Layer, Layers
 from realnets.naming import shared_folder
 from rmt import inference
@@ -17,6 +18,9 @@ from rmt.errors import InputError
 from rmt.inference import Estimate
 from rmt.sweeps.provenance import versions
 from rmt.tails.base import Method
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 CHANGES = ("alpha", "ks", "log_norm", "log_spectral_norm", "alpha_hat", "log_alpha_norm", "stable_rank", "entropy")
 """Columns whose change is told, and the mean of it over the layers."""
@@ -56,16 +60,30 @@ class Difference:
             for name in CHANGES
         }
 
+    @property
+    def distance_from_init(self) -> dict[str, Estimate]:
+        """DistanceFromInit, the mean of ||W_2 - W_1||_F over the pairs, and the relative one, over ||W_1||_F.
+
+        That is its name where the first network is the second before its training. With a joint 95 % interval of both, as of
+        `means`; over all pairs that have a distance, fitted or not.
+
+        Source: C. H. Martin & M. W. Mahoney, arXiv:2106.00734.
+        """
+        return {
+            name: inference.mean_interval([row[name] for row in self.rows], comparisons=2)
+            for name in ("distance", "relative_distance")
+        }
+
     def to_json(self) -> str:
         """Everything as one JSON object; non-finite numbers are null."""
-        means = {name: {"mean": of.value, "interval": of.interval, "n": of.n} for name, of in self.means.items()}
         tree = {
             "sources": self.sources,
             "formats": self.formats,
             "settings": self.settings,
             "versions": versions(),
             "layers": self.rows,
-            "mean_changes": means,
+            "mean_changes": as_json(self.means, "mean"),
+            "distance_from_init": as_json(self.distance_from_init, "mean"),
             "unpaired": dict(zip(("first", "second"), self.unpaired, strict=True)),
         }
         return json.dumps(plain(tree), indent=2, allow_nan=False) + "\n"
@@ -73,6 +91,18 @@ class Difference:
     def to_csv(self) -> str:
         """The rows as CSV with a header; non-finite numbers are spelt nan and inf."""
         return rows_as_csv(self.rows)
+
+    def to_dataset(self) -> "xr.Dataset":
+        """The rows over the dimension `layer`, its labels the names; layers without a partner over `first` and `second`.
+
+        Sources, formats, settings and versions are attributes.
+        """
+        attrs = dict(zip(("first", "second"), self.sources, strict=True))
+        attrs |= dict(zip(("first_format", "second_format"), self.formats, strict=True))
+        unpaired: dict[str, Sequence[str]] = {
+            f"{which}_unpaired": names for which, names in zip(("first", "second"), self.unpaired, strict=True)
+        }
+        return as_dataset(self.rows, attrs | self.settings | versions(), unpaired)
 
 
 def diff(
@@ -96,12 +126,7 @@ def diff(
     Raises:
         InputError: no layer of the one has the name and shape of one of the other.
     """
-    pairs = _pairs(first, second)
-    if not pairs:
-        raise InputError(
-            f"{first.source} and {second.source} have no layer of the same name and shape; theirs begin with "
-            f"{_begin(first)} and {_begin(second)}"
-        )
+    pairs = pairs_of(first, second)
     workers = at_once(workers, first, second)
     rows = list(in_order(lambda pair: _compared(*pair, method), _loaded(first, second, pairs), workers, on_row))
     known = {name for name, _ in pairs}, {name for _, name in pairs}
@@ -113,12 +138,12 @@ def diff(
     return Difference((first.source, second.source), (first.format, second.format), rows, (lost[0], lost[1]), settings)
 
 
-def _begin(layers: Layers) -> str:
-    return next((f"{name} ({N} x {M})" for name, N, M in layers.planned), "nothing")
+def pairs_of(first: Layers, second: Layers) -> list[tuple[str, str]]:
+    """Names of the layers that belong together, in the order of the first; nothing is loaded.
 
-
-def _pairs(first: Layers, second: Layers) -> list[tuple[str, str]]:
-    """Names of the layers that belong together, in the order of the first."""
+    Raises:
+        InputError: no layer of the one has the name and shape of one of the other.
+    """
     for short in (False, True):
         keys = []
         for layers in (first, second):
@@ -126,7 +151,14 @@ def _pairs(first: Layers, second: Layers) -> list[tuple[str, str]]:
             keys.append({(name.removeprefix(head), N, M): name for name, N, M in layers.planned})
         if found := [(name, keys[1][key]) for key, name in keys[0].items() if key in keys[1]]:
             return found
-    return []
+    raise InputError(
+        f"{first.source} and {second.source} have no layer of the same name and shape; theirs begin with "
+        f"{_begin(first)} and {_begin(second)}"
+    )
+
+
+def _begin(layers: Layers) -> str:
+    return next((f"{name} ({N} x {M})" for name, N, M in layers.planned), "nothing")
 
 
 def _loaded(first: Layers, second: Layers, pairs: list[tuple[str, str]]) -> Iterator[tuple[Layer, Layer]]:

@@ -17,7 +17,11 @@ _TORCH_RECURRENT = re.compile(
 )
 _KERAS_RECURRENT = re.compile(r"^(?P<head>.*?)(?P<word>recurrent_kernel|kernel)$")
 
+_NUMBERS = 16  # in a name, of which its place depends on
+
 _QKV = re.compile(r"(in_proj_weight|(to_|w_?)?qkv(_proj)?|c_attn|w_pack)")
+
+_CODEGEN = re.compile(r"(^|\.)h\.\d+\.attn\.qkv_proj(\.|$)")
 
 _GATES = {
     ("torch", 4): ("lstm", ("i", "f", "g", "o")),
@@ -59,6 +63,26 @@ def shared_folder(names: Sequence[str]) -> str:
     low, high = min(names), max(names)
     same = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
     return low[: max(low.rfind(".", 0, same), low.rfind("/", 0, same)) + 1]
+
+
+def by_depth(names: Sequence[str]) -> list[int]:
+    """Indices of the names in the order of the network, as far as a file tells it: its own order, but numbers in theirs.
+
+    Most safetensors files are sorted by name, and layer.10 comes before layer.2 there. What stands under one beginning of a
+    name goes by its number if it has one, by its first appearance otherwise.
+    """
+    first: dict[str, int] = {}
+
+    def key(name: str) -> list[tuple[int, str]]:
+        found, head = [], ""
+        for i, word in enumerate(re.split(r"(\d+)", name, maxsplit=_NUMBERS)):  # text and number in turn
+            head += word
+            digits = word.lstrip("0")
+            found.append((len(digits), digits) if i % 2 else (first.setdefault(head, len(first)), ""))
+        return found
+
+    keys = [key(name) for name in names]
+    return sorted(range(len(names)), key=keys.__getitem__)
 
 
 def is_optimiser_state(name: str) -> bool:
@@ -139,12 +163,12 @@ def fused_parts(name: str, shape: tuple[int, int]) -> tuple[int, tuple[str, ...]
     """The axis along which a matrix holds the projections of attention one after the other, and their names; none if it does not.
 
     Only thirds and halves that are sure: query, key and value are equal and the other side is as long as each (`in_proj_weight`
-    of PyTorch, `qkv`, GPT-2's `c_attn`). What is interleaved by heads (`query_key_value` of BLOOM and GPT-NeoX) stays whole, as
-    does a query beside fewer keys and values.
+    of PyTorch, `qkv`, GPT-2's `c_attn`). What is interleaved stays whole, by heads (`query_key_value` of BLOOM, GPT-NeoX and
+    Falcon) or by shares of devices (`h.0.attn.qkv_proj` of CodeGen), as does a query beside fewer keys and values.
     """
     components = parts(name)
     near = components[-2:]
-    if any(_QKV.fullmatch(p) for p in near):
+    if any(_QKV.fullmatch(p) for p in near) and not _CODEGEN.search(name):
         for axis in (0, 1):
             if shape[axis] == 3 * shape[1 - axis]:
                 return axis, ("q", "k", "v")

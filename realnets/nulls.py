@@ -23,7 +23,8 @@ class Comparison(Analysis):
     """An Analysis whose rows also hold each layer beside its nulls.
 
     Each has its card in the columns of `rmt.calibration.card.card_columns`, with NULL one of gaussian and shuffled.
-    NULL_p_adjusted is NULL_p by Holm over all layers and nulls, and the verdict follows from it.
+    NULL_p_adjusted is NULL_p by Holm over all layers and nulls, and the verdict follows from it; traps_p_adjusted is traps_p by
+    Holm over all layers.
     """
 
     @property
@@ -31,6 +32,15 @@ class Comparison(Analysis):
         """How many layers got which verdict."""
         found = [row["verdict"] for row in self.rows]
         return {verdict: found.count(verdict) for verdict in VERDICTS if verdict in found}
+
+    @property
+    def trapped(self) -> list[Row]:
+        """The rows of correlation traps: shuffled, too, they have more eigenvalues beyond the edge than noise (`LEVEL`, Holm).
+
+        How many is in shuffled_n_spikes, how many its large entries and its mean explain in traps_expected
+        (`rmt.calibration.traps`). Those it does not are of heavy tails, which move the edge.
+        """
+        return [row for row in self.rows if row["traps_p_adjusted"] <= LEVEL]
 
     def to_json(self) -> str:
         """As of Analysis, with the counts of verdicts."""
@@ -75,7 +85,11 @@ def compare(
     n_tests = sum(len(decisive(null, row["localised"])) for row in rows for null in JUDGED if row["fitted"])
     settings = {"min_M": layers.min_M, "conv": layers.conv.value, "n_nulls": n_nulls, "level": LEVEL, "tests": n_tests}
     p = inference.holm([[row[f"{null}_p"] for null in JUDGED] for row in rows])
-    rows = [row | _judged(dict(zip(JUDGED, each, strict=True))) for row, each in zip(rows, p, strict=True)]
+    traps = inference.holm([row["traps_p"] for row in rows])
+    rows = [
+        row | {"traps_p_adjusted": float(of)} | _judged(dict(zip(JUDGED, each, strict=True)))
+        for row, each, of in zip(rows, p, traps, strict=True)
+    ]
     return Comparison(layers.source, layers.format, rows, layers.skipped, layers.n_tensors, settings)
 
 

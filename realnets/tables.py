@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from realnets.analysis import Analysis, Row
+from realnets.analysis import FEWEST_LAYERS, TRENDS, Analysis, Row
 from realnets.diff import Difference
 from realnets.layers import Skipped
 from realnets.naming import shared_folder
@@ -143,6 +143,7 @@ def print_comparison(result: Comparison, console: Console, verbose: bool = False
     )
     for verdict, count in result.verdicts.items():
         _lines(console, f"{count} {verdict}: {VERDICTS[verdict]}", indent=2)
+    _lines(console, _traps(result))
     found = Counter(row["class"] for row in result.rows if row["class"])
     if found:
         counts = ", ".join(f"{count} {name}" for name, count in found.most_common())
@@ -195,10 +196,18 @@ def print_difference(result: Difference, console: Console) -> None:
     _lines(
         console, f"Over the {fitted} pairs with two fits; the intervals hold together, layers being independent draws."
     )
+    moved, relative = (
+        f"{_significant(mean.value)} [{_significant(mean.low)}, {_significant(mean.high)}]"
+        for mean in result.distance_from_init.values()
+    )
+    _lines(
+        console,
+        f"DistanceFromInit, the mean of ‖W2 - W1‖F over all {len(result.rows)} pairs: {moved}, of moved: {relative}; 95 %, both"
+        " together.",
+    )
     for which, names in zip(("first", "second"), result.unpaired, strict=True):
         if names:
-            more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-            _lines(console, f"Only in the {which}: {', '.join(names[:_LISTED])}{more}.")
+            _lines(console, f"Only in the {which}: {_listed(names)}.")
 
 
 def report_table(result: Comparison) -> dict[str, object]:
@@ -225,6 +234,27 @@ def _legend(result: Comparison, wide: bool) -> str:
         f" {_either(f'{2 / (n + 1):.3f}' for n in counts)}, half of it for D. In brackets: single entries rule λ, so it"
         " is not judged by the shuffles."
     )
+
+
+def _traps(result: Comparison) -> str:
+    """Which layers have eigenvalues beyond the edge whatever the order of their entries."""
+    trapped = result.trapped
+    said = f"{len(trapped)} of {sum(row['fitted'] for row in result.rows)} layers"
+    if not trapped:
+        return f"Traps, eigenvalues that shuffling leaves beyond the edge of noise: in {said}."
+    names = [
+        f"{name} {row['shuffled_n_spikes']:.0f} ({row['traps_expected']})"
+        for name, row in zip(short_names([row["name"] for row in trapped], _NARROW // 3), trapped, strict=True)
+    ]
+    return (
+        f"Traps, eigenvalues that shuffling leaves beyond the edge of noise: in {said}, any of them wrong in {LEVEL:.0%} of cases,"
+        f" and in brackets how many the largest entries explain: {_listed(names)}."
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + more
 
 
 def _either(values: Iterable[object]) -> str:
@@ -317,9 +347,29 @@ def _print_averages(result: Analysis, console: Console) -> None:
     for head in heads.values():
         table.add_column(head, justify="right", no_wrap=True)
     labels = {"all": "all", "alpha < 8": "α < 8"}
-    for rule, means in result.averages.items():
-        table.add_row(labels[rule], *(str(means[k]) if k == "n" else _significant(means[k]) for k in heads))
+    shown = [name for name in heads if name != "n"]
+    for rule, means in result.average_intervals.items():
+        table.add_row(labels[rule], str(means["alpha"].n), *(_significant(means[name].value) for name in shown))
+        halves = (means[name].high - means[name].value for name in shown)
+        table.add_row("±", "", *(f"{half:.2g}" if math.isfinite(half) else "-" for half in halves))
     console.print(table, markup=False, highlight=False)
+    _lines(console, "±: 95 % of all columns together, Student's, layers being independent draws.")
+    _lines(console, _trends(result))
+
+
+def _trends(result: Analysis) -> str:
+    """Which numbers rise or fall with depth."""
+    n = sum(row["fitted"] for row in result.rows)
+    if not result.depth_trends:
+        return f"Trends with depth take {FEWEST_LAYERS} fitted layers; here are {n}."
+    said = []
+    for name, tau in result.depth_trends.items():
+        trend = "rises " if tau.low > 0 else "falls " if tau.high < 0 else ""
+        said.append(f"{_TRENDS[name]} {trend}{tau.value:+.2f} [{tau.low:+.2f}, {tau.high:+.2f}]")
+    return f"With depth, Kendall's τ [95 %, all together, as if layers were draws of one kind]: {'; '.join(said)}."
+
+
+_TRENDS: dict[str, str] = dict(zip(TRENDS, ("α", "log S", "entropy", "R"), strict=True))
 
 
 def _print_skipped(result: Analysis, console: Console, verbose: bool) -> None:

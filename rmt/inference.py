@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 _TAIL_REPLICATES = 10  # bootstrap replicates wanted beyond each end of an interval
+_FEW_ROWS = 64  # of which all pairs are compared faster than they are sorted
 
 
 @dataclass(frozen=True)
@@ -487,17 +488,30 @@ def rank_correlation(
         method: "spearman", the correlation of the ranks, or "kendall", tau-b, which is that of all pairs of rows.
     """
 
-    def spearman(x: np.ndarray, y: np.ndarray, axis: int = -1) -> np.ndarray:
-        a, b = (stats.rankdata(of, axis=axis) - (of.shape[axis] + 1) / 2 for of in (x, y))
+    def correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return np.vecdot(a, b) / np.sqrt(np.vecdot(a, a) * np.vecdot(b, b))
 
-    def kendall(x: np.ndarray, y: np.ndarray) -> float:
+    def spearman(x: np.ndarray, y: np.ndarray, axis: int = -1) -> np.ndarray:
+        return correlation(*(stats.rankdata(of, axis=axis) - (of.shape[axis] + 1) / 2 for of in (x, y)))
+
+    def of_pairs(x: np.ndarray, y: np.ndarray, axis: int = -1) -> np.ndarray:
+        i, j = np.triu_indices(x.shape[axis], 1)
+        return correlation(*(np.sign(of[..., i] - of[..., j]) for of in (x, y)))
+
+    def by_sorting(x: np.ndarray, y: np.ndarray) -> float:
         return float(np.asarray(stats.kendalltau(x, y))[0])
 
-    statistic = {"spearman": spearman, "kendall": kendall}[method]
-    rows, vectorized = (np.ravel(x), np.ravel(y)), method == "spearman"
+    # Both are tau-b
+    kendall = of_pairs if np.size(x) <= _FEW_ROWS else by_sorting
+    statistic: Callable[..., Any] = spearman if method == "spearman" else kendall
     return bootstrap_interval(
-        statistic, *rows, level=level, comparisons=comparisons, paired=True, vectorized=vectorized
+        statistic,
+        np.ravel(x),
+        np.ravel(y),
+        level=level,
+        comparisons=comparisons,
+        paired=True,
+        vectorized=statistic is not by_sorting,
     )
 
 

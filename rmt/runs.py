@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
-import numpy as np
 
 from rmt.claims import Claim, Verdict
 from rmt.console import names, written_whole
 from rmt.keys import point_key
+from rmt.netcdf import compact, write
 from rmt.sweeps import Executor, count_nonfinite, sweep
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def run_claim(
 ) -> tuple["xr.Dataset", Sequence[Verdict]]:
     """Sweep a claim's grid, check it, draw its figure, and keep all in OUT/<claim>/<size>.zarr, .nc, .svg and .json.
 
-    The store (.zarr) is what a run continues from; the netCDF file is for readers, see `compact`.
+    The store (.zarr) is what a run continues from; the netCDF file is for readers, see `rmt.netcdf.compact`.
 
     The sweep's key is `point_key(jax.random.key(seed), {"claim": name})`: claims share no draws, and a claim's draws do
     not depend on what else is run. Data, figure and record appear whole or not at all. A shard (see `rmt.sweep`) that ends
@@ -80,36 +80,12 @@ def run_claim(
     figure = claim.figure(ds)
     with written_whole(base.with_suffix(".svg")) as path:
         figure.savefig(path, format="svg", metadata={"Date": None})
-    with written_whole(base.with_suffix(".nc")) as path:
-        compact(ds).to_netcdf(path, engine="h5netcdf")
+    write(compact(ds), base.with_suffix(".nc"))
     seconds = sum(_spent(base, store, each) for each in _journals(base))
     record = _record(file, claim, size, seed, seconds, ds, verdicts)
     with written_whole(base.with_suffix(".json")) as path:
         path.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     return ds, verdicts
-
-
-def compact(ds: "xr.Dataset") -> "xr.Dataset":
-    """The dataset in less space: floats of 12 significant bits in float32, integers in as few bytes as hold them, deflated.
-
-    The rounding, 1.2e-4 relative, is far below any standard error; values beyond float32 stay float64.
-    """
-    attrs = {name: int(value) if isinstance(value, bool) else value for name, value in ds.attrs.items()}
-    small = ds.drop_attrs().assign_attrs(attrs)  # netCDF has no booleans among its attributes
-    for name, variable in ds.data_vars.items():
-        values = variable.values
-        if values.dtype.kind == "f":
-            with np.errstate(over="ignore"):
-                single = values.astype(np.float32)
-            if np.array_equal(np.isfinite(single), np.isfinite(values)):
-                single = ((single.view(np.uint32) + np.uint32(0x400)) & np.uint32(0xFFFFF800)).view(np.float32)
-                values = np.where(np.isfinite(values), single, values.astype(np.float32))
-        elif values.dtype.kind in "iu":
-            types = (t for t in (np.int8, np.int16, np.int32) if np.all(values == values.astype(t)))
-            values = values.astype(next(types, values.dtype))
-        small[name] = variable.dims, values
-        small[name].encoding = {"zlib": True, "shuffle": True, "complevel": 9}
-    return small
 
 
 def _union(parts: Sequence["xr.Dataset"]) -> "xr.Dataset":

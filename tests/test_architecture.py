@@ -36,9 +36,10 @@ ALLOWED = {
     "rmt.plots": {"rmt.errors", "rmt.inference"} | TAILS,
     "rmt.console": {"rmt.errors"},
     "rmt.datafiles": {"rmt.errors"},
+    "rmt.netcdf": {"rmt.console"},
     "rmt.inline_svg": {"rmt.errors"},
     "rmt.report": {"rmt.errors", "rmt.console", "rmt.inline_svg"},
-    "rmt.runs": CORE | {"rmt.sweeps", "rmt.claims", "rmt.console"},
+    "rmt.runs": CORE | {"rmt.sweeps", "rmt.claims", "rmt.console", "rmt.netcdf"},
 }
 ONLY_HOME = {"matplotlib": "rmt.plots", "zarr": "rmt.sweeps.store"}
 

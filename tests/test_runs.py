@@ -14,7 +14,7 @@ import rmt
 from rmt.claims import Claim, Size, load_claims
 from rmt.keys import point_key
 from rmt.report import read_results
-from rmt.runs import compact, run_claim
+from rmt.runs import run_claim
 
 RECORDS = {record["claim"]: record for record in read_results(ROOT / "experiments" / "verdicts").records}
 
@@ -68,30 +68,6 @@ def test_the_seconds_of_shards_add_up(tmp_path):
     for _ in range(2):  # the same when it is run again
         run_claim(tmp_path / "c.py", claim, "smoke", tmp_path, seed=0, shard=(1, 2))
         assert 500 < json.loads((tmp_path / "c" / "smoke.json").read_text())["seconds"] < 520
-
-
-def test_the_compact_dataset_is_the_dataset_but_for_rounding(tmp_path):
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((3, 50)) * 10.0 ** rng.integers(-30, 30, (3, 50))
-    x[0, 0], x[1, 1], x[2, 2] = np.nan, np.inf, -np.inf
-    ds = xr.Dataset(
-        {
-            "x": (("mu", "trial"), x),
-            "huge": (("trial",), np.array([1.0, 1e300])[[0] * 49 + [1]]),
-            "n": (("trial",), np.arange(50) - 7),
-            "flag": (("trial",), np.arange(50) > 7),
-        },
-        coords={"mu": [1.0, 2.0, 3.0]},
-        attrs={"seed": [0, 1]},
-    )
-    compact(ds).to_netcdf(tmp_path / "x.nc", engine="h5netcdf")
-    with xr.open_dataset(tmp_path / "x.nc") as read:
-        np.testing.assert_allclose(read.x, x, rtol=1.3e-4)
-        assert float(read.huge[-1]) == 1e300
-        assert read.n.dtype.itemsize == 1
-        np.testing.assert_array_equal(read.n, ds.n)
-        np.testing.assert_array_equal(read.flag, ds.flag)
-        assert read.x.dtype == np.float32
 
 
 @pytest.mark.slow

@@ -21,4 +21,7 @@ from rmt.calibration.nulls import NULLS as NULLS
 from rmt.calibration.nulls import NullTest as NullTest
 from rmt.calibration.nulls import null_spectra as null_spectra
 from rmt.calibration.nulls import null_tests as null_tests
+from rmt.calibration.spikes import spike_p_value as spike_p_value
 from rmt.calibration.spikes import spike_threshold as spike_threshold
+from rmt.calibration.traps import expected_traps as expected_traps
+from rmt.calibration.traps import trap_p_value as trap_p_value

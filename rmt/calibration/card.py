@@ -28,6 +28,7 @@ from rmt.calibration.nulls import (
     spike_edge,
     verdict,
 )
+from rmt.calibration.traps import expected_traps, trap_p_value
 from rmt.errors import InputError
 from rmt.keys import point_key
 from rmt.phases import Phase, weigh
@@ -68,6 +69,8 @@ class Card:
         verdict: near-random, heavy entries, correlated or not tested (`rmt.calibration.nulls.VERDICTS`).
         n_nulls: replicates of each null.
         localised: single entries make eigenvalues of their own.
+        traps_expected: eigenvalues above `spike_edge` that the entries make in whatever order, by `expected_traps`.
+        traps_p: whether the shuffles have more of them than noise, by `trap_p_value`.
         remarks: what was left out, and why; what to be careful about.
     """
 
@@ -91,6 +94,8 @@ class Card:
     verdict: str
     n_nulls: int
     localised: bool
+    traps_expected: int
+    traps_p: float
     remarks: tuple[str, ...]
 
     @property
@@ -134,6 +139,7 @@ def card_columns(card: Card | None, nulls: Sequence[str]) -> dict[str, Any]:
 
     n_spikes, mp_distance and the others of `STATISTICS` are the matrix's own, NULL_n_spikes the median over the replicates of a
     null, and NULL_n_spikes_t, _p, _rank and _beyond the fields of its `NullTest`; NULL_esd_layer is the distance of the ESD.
+    shuffled_n_spikes are the traps of `rmt.calibration.traps`.
     NULL_p is the p-value of the decisive tests.
     """
     number = {name: getattr(card, name, math.nan) for name in _NUMBERS}
@@ -171,7 +177,10 @@ def card_columns(card: Card | None, nulls: Sequence[str]) -> dict[str, Any]:
     return columns
 
 
-_NUMBERS = ("alpha_threshold", "alpha_p", "ks_threshold", "n_outside", "edge", "n_spikes", "spike_edge")
+_NUMBERS = (
+    *("alpha_threshold", "alpha_p", "ks_threshold", "n_outside", "edge", "n_spikes", "spike_edge"),
+    *("traps_expected", "traps_p"),
+)
 
 
 def class_card(
@@ -219,10 +228,8 @@ def class_card(
     mu, mu_shape = _of_block(w, key, "mu", _mu_block(N, M), estimate_mu, remarks)
     is_localised, n = localised(w), n_replicates(N, M, n_nulls)
     eigenvalues = np.asarray(s.eigenvalues)
-    tests = {
-        null: null_tests(eigenvalues, N, null_spectra(w, null, key, n, name)) if fit.ok else NOT_TESTED
-        for null in nulls
-    }
+    spectra = {null: null_spectra(w, null, key, n, name) for null in nulls if fit.ok}
+    tests = {null: null_tests(eigenvalues, N, spectra[null]) if fit.ok else NOT_TESTED for null in nulls}
     p = {null: null_p_value(null, of, is_localised) for null, of in tests.items()}
     p_adjusted = dict(zip(JUDGED, map(float, inference.holm([p[null] for null in JUDGED])), strict=True))
     return Card(
@@ -246,6 +253,8 @@ def class_card(
         verdict=verdict(p_adjusted, LEVEL),
         n_nulls=n,
         localised=is_localised,
+        traps_expected=expected_traps(w),
+        traps_p=trap_p_value(spectra["shuffled"], N) if fit.ok else math.nan,
         remarks=tuple(remarks),
     )
 

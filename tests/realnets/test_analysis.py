@@ -8,12 +8,18 @@ import math
 import numpy as np
 import pytest
 import torchfiles as tf
+import xarray as xr
+from rich.console import Console
+from scipy import stats
 from test_layers import layers_of
 
 import realnets.analysis as analysis_module
 import realnets.layers as layers_module
 import rmt
-from realnets.analysis import Analysis, analyze
+from realnets.analysis import AVERAGED, TRENDS, Analysis, analyze
+from realnets.tables import _print_averages
+from rmt.inference import stack
+from rmt.netcdf import write
 
 NAN = tf.random(60, 52, seed=9)
 NAN[3, 4] = np.nan
@@ -62,6 +68,88 @@ def test_averages_with_and_without_the_rule_of_eight():
     averages = Analysis("", "", [row | rest for row in rows], [], 3, {}).averages
     assert (averages["all"]["n"], averages["all"]["alpha"]) == (3, 5.0)
     assert (averages["alpha < 8"]["n"], averages["alpha < 8"]["alpha"]) == (2, 3.0)
+
+
+def test_averages_have_students_interval_with_the_level_shared_by_the_columns(analysis):
+    x = [analysis.rows[0]["log_norm"], analysis.rows[1]["log_norm"]]
+    mean = analysis.average_intervals["all"]["log_norm"]
+    assert mean.value == analysis.averages["all"]["log_norm"] == pytest.approx(np.mean(x))
+    half = abs(x[0] - x[1]) / 2 * stats.t.ppf(1 - 0.025 / len(AVERAGED), 1)
+    assert mean.interval == pytest.approx((mean.value - half, mean.value + half))
+    tree = json.loads(analysis.to_json())
+    assert set(tree["average_intervals"]["all"]) == set(AVERAGED) == set(tree["averages"]["all"]) - {"n"}
+    assert tree["average_intervals"]["all"]["log_norm"] == {"mean": mean.value, "interval": list(mean.interval), "n": 2}
+
+
+def layered(columns: dict[str, np.ndarray]) -> Analysis:
+    """Rows of numbered layers, from the first on, in the alphabetical order of a file."""
+    n = len(next(iter(columns.values())))
+    rows = [
+        {"name": f"h.{i}.weight", "tensor": "", "fitted": True} | {c: float(of[i]) for c, of in columns.items()}
+        for i in sorted(range(n), key=str)
+    ]
+    return Analysis("", "", rows, [], n, {})
+
+
+def test_trends_are_of_the_layers_by_number_and_take_ten():
+    n = 14
+    columns = dict.fromkeys(AVERAGED, np.ones(n)) | {c: np.random.default_rng(0).normal(size=n) for c in TRENDS}
+    columns["alpha"] = np.append(np.arange(n - 1.0), 0.5)  # the last of them is out of place
+    trends = layered(columns).depth_trends
+    assert trends["alpha"].value == pytest.approx(1 - 4 * (n - 2) / (n * (n - 1)))
+    assert trends["alpha"].low > 0
+    assert trends["entropy"].low < 0 < trends["entropy"].high
+    few = layered({name: of[:9] for name, of in columns.items()})
+    assert few.depth_trends == {}
+    assert json.loads(few.to_json())["depth_trends"] == {}
+    for result, said in (
+        (layered(columns), "α rises +0.74 ["),
+        (few, "Trends with depth take 10 fitted layers; here are 9."),
+    ):
+        console = Console(width=200, record=True, file=io.StringIO())
+        _print_averages(result, console)
+        assert said in console.export_text()
+
+
+def test_intervals_of_trends_hold_together():
+    """Layers whose depth and column are normal with correlation rho have tau = 2 asin(rho) / pi."""
+    rng, rho, n = np.random.default_rng(1), np.array([0.0, 0.5, -0.95, 0.0]), 12
+    truth, held, apart = 2 / np.pi * np.arcsin(rho), 0, np.zeros(4)
+    for _ in range(100):
+        depth, noise = np.sort(rng.normal(size=n)), rng.normal(size=(4, n))
+        of = rho[:, None] * depth + np.sqrt(1 - rho**2)[:, None] * noise
+        trends = stack(list(layered(dict(zip(TRENDS, of, strict=True))).depth_trends.values()))
+        held += np.all((trends.low <= truth) & (truth <= trends.high))
+        apart += (trends.low > 0) | (trends.high < 0)
+    assert stats.binomtest(int(held), 100, 0.95, alternative="less").pvalue > 0.01
+    assert apart[2] > 70  # and they are not merely wide
+    assert apart[0] + apart[3] <= 5
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_dataset_holds_what_the_rows_hold(analysis, tmp_path):
+    write(analysis.to_dataset(), tmp_path / "x.nc")
+    with xr.open_dataset(tmp_path / "x.nc") as ds:
+        assert ds.layer.values.tolist() == [row["name"] for row in analysis.rows]
+        for name in analysis.rows[0].keys() - {"name"}:
+            assert ds[name].dims == ("layer",)
+            np.testing.assert_array_equal(ds[name].values, [row[name] for row in analysis.rows])
+            assert ds[name].attrs["long_name"]
+        assert ds.lambda_max.attrs["units"] == "unit of W squared"
+        assert ds.transposed.dtype == bool
+        assert float(ds.alpha.sel(layer="b.weight")) == analysis.rows[1]["alpha"]
+        assert ds.skipped_name.values.tolist() == ["c.bias"]
+        assert ds.skipped_shape.values.tolist() == ["7"]
+        assert (ds.attrs["min_M"], ds.attrs["conv"], ds.attrs["numpy"]) == (50, "slices", np.__version__)
+
+
+def test_hostile_names_are_labels_of_the_dataset(tmp_path):
+    names = ["a/b", "w\n; rm", "Ω 🦊", "nul\0", "half \ud800", "twice", ""]
+    result = analyze(layers_of({name: tf.random(52, 120, seed=i) for i, name in enumerate(names)}, 50))
+    write(result.to_dataset(), tmp_path / "x.nc")
+    with xr.open_dataset(tmp_path / "x.nc") as ds:
+        assert ds.layer.values.tolist() == [*names[:3], "nul\\x00", "half \\ud800", *names[5:]]
+        assert ds.skipped_name.size == 0
 
 
 def test_json_and_csv_hold_the_same_table(analysis):

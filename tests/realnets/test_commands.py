@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 import torchfiles as tf
+import xarray as xr
 from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
@@ -81,6 +82,19 @@ def test_out_writes_by_suffix_or_flag(model, tmp_path):
     assert (tmp_path / "b.txt").read_text().startswith("name,tensor,kind")
 
 
+@pytest.mark.parametrize("command", [["analyze"], ["compare", "--nulls", 5], ["diff"]])
+def test_out_writes_netcdf(model, tmp_path, command):
+    files = [model] * (2 if command == ["diff"] else 1)
+    assert run(*command, *files, "--out", tmp_path / "a.nc").exit_code == 0
+    tree = json.loads(run(*command, *files, "--json").stdout)
+    with xr.open_dataset(tmp_path / "a.nc") as ds:
+        for name, of in tree["layers"][1].items():
+            found = ds.layer[1] if name == "name" else ds[name].isel(layer=1)
+            assert found.item() == of or (of is None and np.isnan(found)), name
+        assert set(tree["settings"].items()) <= set(ds.attrs.items())
+        assert ds.attrs["rmt"] == tree["versions"]["rmt"]
+
+
 def test_verbose_lists_what_was_left_out(model):
     assert "encoder.layer.2.bias (52): bias" in run("analyze", model, "--verbose").stdout
 
@@ -110,7 +124,7 @@ def test_wrong_paths_and_options(model, tmp_path):
     assert "folder" in error_line(run("analyze", tmp_path / "empty"))
     assert "no such network" in error_line(run("analyze", "zoo:nessie"))
     assert "--json and --csv" in error_line(run("analyze", model, "--json", "--csv"))
-    assert ".json or .csv" in error_line(run("analyze", model, "--out", tmp_path / "x.xls"))
+    assert ".json, .csv or .nc" in error_line(run("analyze", model, "--out", tmp_path / "x.xls"))
     assert "cannot be written" in error_line(run("analyze", model, "--out", model / "x.json"))
     assert "cannot be written" in error_line(run("analyze", model, "--csv", "--out", tmp_path))
     assert run("compare", model, "--nulls", 2).exit_code == 2

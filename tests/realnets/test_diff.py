@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 import torchfiles as tf
 from safetensors.numpy import save_file
+from scipy import stats
 from test_commands import error_line, run
 from test_layers import layers_of
 
+from realnets import cli
 from realnets.diff import CHANGES, diff
 from rmt import InputError
+from rmt.sweeps.progress import Progress
 
 FIRST = {f"layer.{i}.weight": tf.random(70, 60, seed=i) for i in range(5)} | {"head.weight": tf.random(60, 50, seed=9)}
 SPIKE = np.outer(np.ones(70), np.ones(60)).astype(np.float32) / 5
@@ -78,6 +81,44 @@ def test_a_layer_that_cannot_be_fitted_is_in_the_table_and_not_in_the_means():
     assert rows[1]["alpha_change"] == "nan"
 
 
+def test_distance_from_init_is_the_mean_over_all_pairs_with_students_interval():
+    second = {name: W + i * SPIKE[: len(W), : W.shape[1]] for i, (name, W) in enumerate(FIRST.items())}
+    difference = diff(layers_of(FIRST, 50), layers_of(second, 50))
+    moved = [np.linalg.norm(second[name] - W) for name, W in FIRST.items()]
+    mean, relative = (difference.distance_from_init[name] for name in ("distance", "relative_distance"))
+    half = np.std(moved, ddof=1) / math.sqrt(6) * stats.t.ppf(1 - 0.025 / 2, 5)
+    assert mean.value == pytest.approx(np.mean(moved))
+    assert mean.interval == pytest.approx((np.mean(moved) - half, np.mean(moved) + half))
+    sizes = [np.linalg.norm(W) for W in FIRST.values()]
+    assert relative.value == pytest.approx(np.mean(np.divide(moved, sizes)))
+    assert json.loads(difference.to_json())["distance_from_init"]["distance"]["mean"] == mean.value
+
+
+def test_the_dataset_holds_the_pairs_and_who_has_no_partner():
+    difference = diff(layers_of(FIRST, 50), layers_of(FIRST | {"new.weight": FIRST["head.weight"] + 1}, 50))
+    ds = difference.to_dataset()
+    assert ds.layer.values.tolist() == list(FIRST)
+    assert ds.alpha_first.values.tolist() == [row["alpha_first"] for row in difference.rows]
+    assert [name for name, of in ds.variables.items() if of.dims == ("layer",) and "long_name" not in of.attrs] == []
+    assert (ds.first_unpaired.size, ds.second_unpaired.values.tolist()) == (0, ["new.weight"])
+
+
+def test_the_progress_is_over_the_pairs(tmp_path, monkeypatch):
+    seen = []
+
+    class Bar(Progress):
+        def __exit__(self, *error):
+            seen.append((self._count(), self._spent / self._cost))
+            super().__exit__(*error)
+
+    monkeypatch.setattr(cli, "Progress", Bar)
+    save_file(FIRST, tmp_path / "a")
+    save_file({name: FIRST[name] for name in ("layer.1.weight", "head.weight")}, tmp_path / "b")
+    for pair in (("a", "b"), ("b", "a")):
+        assert run("diff", *(tmp_path / name for name in pair)).exit_code == 0
+    assert seen == [("2/2 layers", 1.0)] * 2
+
+
 def test_the_command_prints_a_table_within_80_columns(tmp_path):
     save_file(FIRST, tmp_path / "a")
     save_file({name: 2 * W for name, W in FIRST.items()} | {"new.weight": tf.random(60, 50)}, tmp_path / "b")
@@ -86,6 +127,7 @@ def test_the_command_prints_a_table_within_80_columns(tmp_path):
     assert max(map(len, result.stdout.splitlines())) <= 80
     assert "+0.602" in result.stdout
     assert "Only in the second: new.weight." in result.stdout
+    assert "DistanceFromInit, the mean of ‖W2 - W1‖F over all 6 pairs: " in " ".join(result.stdout.split())
     tree = json.loads(run("diff", tmp_path / "a", tmp_path / "b", "--json").stdout)
     assert len(tree["layers"]) == 6
     assert "no such file" in error_line(run("diff", tmp_path / "a", tmp_path / "none"))

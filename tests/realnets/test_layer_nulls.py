@@ -70,6 +70,27 @@ def test_distances_have_the_sign_and_size_of_what_was_planted(comparison):
     assert rows["bulk.weight"]["shuffled_esd_layer"] > 3 * rows["bulk.weight"]["shuffled_esd"]
 
 
+def test_traps_are_of_large_entries_and_not_of_spikes(comparison):
+    rows = {row["name"].removesuffix(".weight"): row for row in comparison.rows}
+    assert [row["name"] for row in comparison.trapped] == ["heavy.weight"]
+    assert 3 <= rows["heavy"]["shuffled_n_spikes"] == pytest.approx(rows["heavy"]["traps_expected"], abs=1)
+    assert rows["heavy"]["traps_p_adjusted"] == 4 * rows["heavy"]["traps_p"]  # Holm over the four that were tested
+    assert rows["spiked"]["n_spikes"] == 1
+    for name in ("noise", "spiked", "bulk"):
+        assert (rows[name]["shuffled_n_spikes"], rows[name]["traps_expected"]) == (0, 0)
+        assert rows[name]["traps_p"] > 0.02
+    assert np.isnan(rows["nan"]["traps_p_adjusted"])
+
+
+def test_every_column_of_the_dataset_says_what_it_is(comparison):
+    ds = comparison.to_dataset()
+    assert [name for name, of in ds.variables.items() if of.dims == ("layer",) and "long_name" not in of.attrs] == []
+    assert ds.shuffled_lambda_max.attrs["units"] == "unit of W squared"
+    assert ds.shuffled_lambda_max_t.attrs["units"] == "1"
+    assert "shuffled" in ds.shuffled_p_adjusted.attrs["long_name"]
+    assert ds.attrs["n_nulls"] == 10
+
+
 def without_family(row: dict) -> dict:
     """What does not depend on the other layers."""
     return {name: of for name, of in row.items() if not name.endswith("_adjusted")}

@@ -7,6 +7,7 @@ import pytest
 import torchfiles as tf
 
 from realnets.layers import Layers
+from realnets.naming import by_depth
 from realnets.readers import Tensor
 from rmt import InputError
 
@@ -141,7 +142,15 @@ def test_an_unknown_way_with_convolutions_is_refused():
         ("blocks.0.attn.qkv.weight", 0, "qkv"),
         ("h.0.attn.c_attn.weight", 1, "qkv"),
         ("to_qkv.weight", 0, "qkv"),
+        ("model.layers.0.self_attn.qkv_proj.weight", 0, "qkv"),
         ("attention.query_key_value.weight", 0, ""),  # interleaved by heads
+        ("h.0.self_attention.query_key_value.weight", 0, ""),
+        ("gpt_neox.layers.0.attention.query_key_value.weight", 0, ""),
+        (
+            "transformer.h.0.attn.qkv_proj.weight",
+            0,
+            "",
+        ),  # CodeGen: query, value and key of a quarter of the heads in turn
         ("attn.out_proj.weight", 0, ""),
     ],
 )
@@ -151,6 +160,17 @@ def test_fused_projections_are_split_where_thirds_are_sure(name, axis, split):
     assert list(got) == ([f"{name}[{part}]" for part in split] or [name])
     for (_, W, _), third in zip(got.values(), thirds if split else [np.concatenate(thirds, axis)], strict=True):
         np.testing.assert_array_equal(W, third)
+
+
+def test_depth_is_the_order_of_the_file_with_numbers_in_theirs():
+    alphabetical = ["emb", "h.0.k", "h.0.q", "h.1.k", "h.1.q", "h.10.k", "h.10.q", "h.2.k", "h.2.q", "lm_head"]
+    assert [alphabetical[i] for i in by_depth(alphabetical)] == [
+        *["emb", "h.0.k", "h.0.q", "h.1.k", "h.1.q", "h.2.k", "h.2.q", "h.10.k", "h.10.q", "lm_head"]
+    ]
+    registered = ["wte", "layer1.0.conv2", "layer1.1.conv1", "layer2.0.conv1", "fc", "ab[0,1]", "ab[0,10]"]
+    assert by_depth(registered) == list(range(7))
+    hostile = ["1" * 10**5, "", "0", "007", "7", "a1" * 10**5, "٣", "\0"]
+    assert sorted(by_depth(hostile)) == list(range(8))
 
 
 def test_a_query_beside_fewer_keys_and_values_stays_whole():
