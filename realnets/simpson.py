@@ -131,21 +131,22 @@ def _of_whole(x: np.ndarray, y: np.ndarray, names: np.ndarray, level: float, dro
         if lone := len(parts) - len(sloped):
             remark = f"{lone} of {len(parts)} groups have one model or one x, and no slope"
     concordance = np.sign(x[:, None] - x) * np.sign(y[:, None] - y)
-    same = of[:, None] == of
-    others = ~np.eye(len(x), dtype=bool)
+    same, others = of[:, None] == of, ~np.eye(len(x), dtype=bool)
     return Simpson(
-        verdict,
-        p,
-        p_every,
-        within,
-        between,
-        pooled,
-        eta2,
-        slopes,
-        dict(zip(map(str, found), map(int, sizes), strict=True)),
-        *(_mean(concordance[pairs & others]) for pairs in (same, ~same, same | ~same)),
-        dropped,
-        remark,
+        verdict=verdict,
+        p=p,
+        p_every=p_every,
+        within=within,
+        between=between,
+        pooled=pooled,
+        eta2=eta2,
+        slopes=slopes,
+        sizes={str(name): int(size) for name, size in zip(found, sizes, strict=True)},
+        tau_within=_mean(concordance[same & others]),
+        tau_between=_mean(concordance[~same]),
+        tau_pooled=_mean(concordance[others]),
+        dropped=dropped,
+        remark=remark,
     )
 
 
