@@ -83,7 +83,7 @@ def mean_interval(samples: ArrayLike, axis: int = -1, level: float = 0.95, compa
     Accuracy: exact for Gaussian replicates, asymptotic for others of finite variance; for replicates without one (an
         untransformed lambda_max) use `median_interval`. Coverage is simulated in `tests/test_inference.py`.
     """
-    return _student(samples, axis, _single_level(level, comparisons), np.sqrt)
+    return _student(samples, axis, single_level(level, comparisons), np.sqrt)
 
 
 def prediction_interval(samples: ArrayLike, axis: int = -1, level: float = 0.95, comparisons: int = 1) -> Estimate:
@@ -103,7 +103,7 @@ def prediction_interval(samples: ArrayLike, axis: int = -1, level: float = 0.95,
 
     Accuracy: exact for Gaussian replicates and for no others, however many (`tests/test_inference.py`).
     """
-    return _student(samples, axis, _single_level(level, comparisons), lambda n: np.sqrt(n / (n + 1)))
+    return _student(samples, axis, single_level(level, comparisons), lambda n: np.sqrt(n / (n + 1)))
 
 
 def _student(samples: ArrayLike, axis: int, level: float, root: Callable[[np.ndarray], np.ndarray]) -> Estimate:
@@ -135,7 +135,7 @@ def median_interval(samples: ArrayLike, axis: int = -1, level: float = 0.95, com
 
     Accuracy: coverage is at least `level` for every continuous law, whatever its tails.
     """
-    single = _single_level(level, comparisons)
+    single = single_level(level, comparisons)
     x = np.moveaxis(np.asarray(samples, float), axis, -1)
     table = np.array([_median_interval(row[~np.isnan(row)], single) for row in x.reshape(-1, x.shape[-1])])
     value, low, high, n = np.moveaxis(table.reshape(*x.shape[:-1], 4), -1, 0)
@@ -183,7 +183,7 @@ def bootstrap_interval(
     Source: Efron, JASA 82(397) 1987, by `scipy.stats.bootstrap`.
     Accuracy: second-order; coverage is simulated in `tests/test_inference.py`.
     """
-    single = _single_level(level, comparisons)
+    single = single_level(level, comparisons)
     data = _clean(samples, paired)
     n = min(x.size for x in data)
     if n < 2:
@@ -231,7 +231,7 @@ def fit_line(x: ArrayLike, y_trials: ArrayLike, level: float = 0.95, comparisons
     Source: Welch, Biometrika 34 1947, and Satterthwaite, Biometrics Bulletin 2(6) 1946, for the degrees of freedom.
     Accuracy: coverage under Gaussian scatter of unequal variance is simulated in `tests/test_inference.py`.
     """
-    single = _single_level(level, comparisons)
+    single = single_level(level, comparisons)
     x, y = np.asarray(x, float), np.asarray(y_trials, float)
     if x.ndim != 1 or y.ndim != 2 or len(x) != len(y):
         raise ValueError(f"fit_line(x, y_trials) needs shapes (n_x,) and (n_x, n_trials), got {x.shape} and {y.shape}")
@@ -292,7 +292,7 @@ def slope_of_one_more(
 
     Accuracy: coverage is simulated in `tests/test_inference.py`; with fewer than ten replicates at an x it is too narrow.
     """
-    single = _single_level(level, comparisons)
+    single = single_level(level, comparisons)
     x, y, rng = np.asarray(x, float), np.asarray(y_trials, float), np.random.default_rng(seed)
     n_boot = 4000
     rows = rng.integers(len(x), size=(n_boot, draws))
@@ -330,7 +330,7 @@ def ks_test(samples: ArrayLike, cdf: Callable[[np.ndarray], Any], level: float =
 
     Source: Massart, Annals of Probability 18(3) 1990, for the constant of the band; `scipy.stats.ks_1samp`.
     """
-    single = _single_level(level, comparisons)
+    single = single_level(level, comparisons)
     x = np.asarray(samples, float).ravel()
     x = x[~np.isnan(x)]
     if x.size == 0:
@@ -363,7 +363,7 @@ def proportion_interval(
     Raises:
         ValueError: not 0 <= successes <= n, or `level` or `comparisons` is out of range.
     """
-    single = _single_level(level, comparisons)
+    single = single_level(level, comparisons)
     if not 0 <= successes <= n:
         raise ValueError(f"proportion_interval needs 0 <= successes <= n, got {successes} of {n}")
     if n == 0:
@@ -394,7 +394,7 @@ def mann_whitney_interval(x: ArrayLike, y: ArrayLike, level: float = 0.95, compa
         number of trials that a variance is worth.
     Accuracy: covers about `level`, and more where the pairs are few (`tests/test_inference.py`).
     """
-    single = _single_level(level, comparisons)
+    single = single_level(level, comparisons)
     x, y = (np.sort(np.asarray(sample, float).ravel()) for sample in (x, y))
     x, y = x[~np.isnan(x)], y[~np.isnan(y)]
     m = min(x.size, y.size)
@@ -462,7 +462,7 @@ def rate_interval(n: int, total: float, level: float = 0.95, comparisons: int = 
 
     Accuracy: covers exactly `level` (`tests/test_inference.py`).
     """
-    single = _single_level(level, comparisons)
+    single = single_level(level, comparisons)
     if n < 0:
         raise ValueError(f"rate_interval needs n >= 0, got {n}")
     if n == 0:
@@ -605,7 +605,8 @@ def left_out(fits: ArrayLike) -> str:
     return f" {failed} fits gave no number and are left out." if failed else ""
 
 
-def _single_level(level: float, comparisons: int) -> float:
+def single_level(level: float, comparisons: int) -> float:
+    """Confidence of each of so many intervals that all hold together with `level`; Bonferroni."""
     if not 0 < level < 1:
         raise ValueError(f"level must lie strictly between 0 and 1, got {level}; 95 % is 0.95")
     if comparisons < 1:

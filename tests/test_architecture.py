@@ -26,6 +26,7 @@ ALLOWED = {
     "rmt.metrics": TAILS,
     "rmt.phases": TAILS | {"rmt.metrics"},
     "rmt.inference": set(),
+    "rmt.association": {"rmt.inference"},
     "rmt.sweeps": CORE,
     "rmt.replicates": TAILS | ENSEMBLES | {"rmt.sweeps"},
     "rmt.calibration": TAILS
