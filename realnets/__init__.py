@@ -14,6 +14,7 @@ from realnets.layers import Layer, Layers, Skipped
 from realnets.live import model_layers
 from realnets.nulls import Comparison, compare
 from realnets.readers import Checkpoint, Tensor, open_checkpoint
+from realnets.simpson import Simpson, simpson
 from realnets.sources import cached_layer, cached_layers, open_source, read_layers
 from realnets.swept import NO_NETWORK, NOT_CACHED, eagerly, layer_axis, per_draw, per_layer
 
@@ -26,6 +27,7 @@ __all__ = [
     "Conv",
     "Layer",
     "Layers",
+    "Simpson",
     "Skipped",
     "Tensor",
     "analyze",
@@ -40,4 +42,5 @@ __all__ = [
     "per_draw",
     "per_layer",
     "read_layers",
+    "simpson",
 ]
