@@ -28,6 +28,7 @@ from rmt.calibration.nulls import (
     spike_edge,
     verdict,
 )
+from rmt.calibration.ranks import Ranks, ranks_of
 from rmt.errors import InputError
 from rmt.keys import point_key
 from rmt.phases import Phase, weigh
@@ -68,6 +69,7 @@ class Card:
         verdict: near-random, heavy entries, correlated or not tested (`rmt.calibration.nulls.VERDICTS`).
         n_nulls: replicates of each null.
         localised: single entries make eigenvalues of their own.
+        ranks: the eigenvalues at some ranks, with the bands of the nulls.
         remarks: what was left out, and why; what to be careful about.
     """
 
@@ -91,6 +93,7 @@ class Card:
     verdict: str
     n_nulls: int
     localised: bool
+    ranks: Ranks
     remarks: tuple[str, ...]
 
     @property
@@ -219,10 +222,8 @@ def class_card(
     mu, mu_shape = _of_block(w, key, "mu", _mu_block(N, M), estimate_mu, remarks)
     is_localised, n = localised(w), n_replicates(N, M, n_nulls)
     eigenvalues = np.asarray(s.eigenvalues)
-    tests = {
-        null: null_tests(eigenvalues, N, null_spectra(w, null, key, n, name)) if fit.ok else NOT_TESTED
-        for null in nulls
-    }
+    spectra = {null: null_spectra(w, null, key, n, name) for null in nulls if fit.ok}
+    tests = {null: null_tests(eigenvalues, N, spectra[null]) if fit.ok else NOT_TESTED for null in nulls}
     p = {null: null_p_value(null, of, is_localised) for null, of in tests.items()}
     p_adjusted = dict(zip(JUDGED, map(float, inference.holm([p[null] for null in JUDGED])), strict=True))
     return Card(
@@ -246,6 +247,7 @@ def class_card(
         verdict=verdict(p_adjusted, LEVEL),
         n_nulls=n,
         localised=is_localised,
+        ranks=ranks_of(eigenvalues, spectra),
         remarks=tuple(remarks),
     )
 
