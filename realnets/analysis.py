@@ -7,7 +7,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
 import jax
@@ -17,6 +17,7 @@ from jaxtyping import Array
 
 from realnets.layers import LARGE, Layer, Layers, Skipped
 from rmt import metrics
+from rmt.calibration.ranks import Ranks, ranks_of
 from rmt.console import plain
 from rmt.spectra import Spectrum, spectrum, spectrum_of_rows
 from rmt.sweeps import one_blas_thread
@@ -49,6 +50,7 @@ class Analysis:
         skipped: the tensors left out, with reasons.
         n_tensors: how many tensors the file has.
         settings: everything else that the rows depend on.
+        ranks: eigenvalues of each row's matrix at some ranks; columns of no table, "ranks" of the JSON.
     """
 
     source: str
@@ -57,6 +59,7 @@ class Analysis:
     skipped: list[Skipped]
     n_tensors: int
     settings: dict[str, Any]
+    ranks: list[Ranks] = field(default_factory=list)
 
     @property
     def n_matrices(self) -> int:
@@ -80,6 +83,7 @@ class Analysis:
             "n_matrices": self.n_matrices,
             "layers": self.rows,
             "averages": self.averages,
+            "ranks": [ranks.plain() for ranks in self.ranks],
             "skipped": [asdict(s) for s in self.skipped],
         }
         return json.dumps(plain(tree), indent=2, allow_nan=False) + "\n"
@@ -87,6 +91,12 @@ class Analysis:
     def to_csv(self) -> str:
         """The rows as CSV with a header; non-finite numbers are spelt nan and inf."""
         return rows_as_csv(self.rows)
+
+    def to_html(self) -> str:
+        """One self-contained page: what was found, plots against depth, the table, and the spectrum of every layer."""
+        from realnets.page import model_page  # which draws, and knows of the comparison that is built on this
+
+        return model_page(self)
 
 
 def rows_as_csv(rows: list[Row]) -> str:
@@ -116,9 +126,15 @@ def analyze(
     Returns:
         Analysis. A matrix that cannot be fitted has its row, with NaN and a status.
     """
-    rows = list(in_order(lambda layer: measure(layer, method)[0], layers, at_once(workers, layers), on_row))
+    rows = list(in_order(lambda layer: _measured(layer, method), layers, at_once(workers, layers), on_row))
+    ranks = [row.pop("ranks") for row in rows]
     settings = {"min_M": layers.min_M, "conv": layers.conv.value, "method": repr(method)}
-    return Analysis(layers.source, layers.format, rows, layers.skipped, layers.n_tensors, settings)
+    return Analysis(layers.source, layers.format, rows, layers.skipped, layers.n_tensors, settings, ranks)
+
+
+def _measured(layer: Layer, method: Method) -> Row:
+    row, eigenvalues = measure(layer, method)
+    return row | {"ranks": ranks_of(eigenvalues)}
 
 
 def measure(layer: Layer, method: Method = CLAUSET) -> tuple[Row, np.ndarray]:
