@@ -6,7 +6,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,6 +19,7 @@ from realnets.datasets import Row, as_dataset
 from realnets.layers import LARGE, Layer, Layers, Skipped
 from realnets.naming import by_depth
 from rmt import inference, metrics
+from rmt.calibration.ranks import Ranks, ranks_of
 from rmt.console import plain
 from rmt.inference import Estimate
 from rmt.spectra import Spectrum, spectrum, spectrum_of_rows
@@ -59,6 +60,7 @@ class Analysis:
         skipped: the tensors left out, with reasons.
         n_tensors: how many tensors the file has.
         settings: everything else that the rows depend on.
+        ranks: eigenvalues of each row's matrix at some ranks; columns of no table, "ranks" of the JSON.
     """
 
     source: str
@@ -67,6 +69,7 @@ class Analysis:
     skipped: list[Skipped]
     n_tensors: int
     settings: dict[str, Any]
+    ranks: list[Ranks] = field(default_factory=list)
 
     @property
     def n_matrices(self) -> int:
@@ -131,6 +134,7 @@ class Analysis:
             "averages": self.averages,
             "average_intervals": {rule: as_json(of, "mean") for rule, of in self.average_intervals.items()},
             "depth_trends": as_json(self.depth_trends, "tau"),
+            "ranks": [ranks.plain() for ranks in self.ranks],
             "skipped": [asdict(s) for s in self.skipped],
         }
         return json.dumps(plain(tree), indent=2, allow_nan=False) + "\n"
@@ -157,6 +161,12 @@ class Analysis:
             "skipped_note": [s.note for s in self.skipped],
         }
         return as_dataset(self.rows, attrs | self.settings | versions(), skipped)
+
+    def to_html(self) -> str:
+        """One self-contained page: what was found, plots against depth, the table, and the spectrum of every layer."""
+        from realnets.page import model_page  # which draws, and knows of the comparison that is built on this
+
+        return model_page(self)
 
 
 def as_json(estimates: Mapping[str, Estimate], what: str) -> dict[str, Row]:
@@ -191,9 +201,15 @@ def analyze(
     Returns:
         Analysis. A matrix that cannot be fitted has its row, with NaN and a status.
     """
-    rows = list(in_order(lambda layer: measure(layer, method)[0], layers, at_once(workers, layers), on_row))
+    rows = list(in_order(lambda layer: _measured(layer, method), layers, at_once(workers, layers), on_row))
+    ranks = [row.pop("ranks") for row in rows]
     settings = {"min_M": layers.min_M, "conv": layers.conv.value, "method": repr(method)}
-    return Analysis(layers.source, layers.format, rows, layers.skipped, layers.n_tensors, settings)
+    return Analysis(layers.source, layers.format, rows, layers.skipped, layers.n_tensors, settings, ranks)
+
+
+def _measured(layer: Layer, method: Method) -> Row:
+    row, eigenvalues = measure(layer, method)
+    return row | {"ranks": ranks_of(eigenvalues)}
 
 
 def measure(layer: Layer, method: Method = CLAUSET) -> tuple[Row, np.ndarray]:

@@ -1,7 +1,6 @@
 """The command line `realnets`."""
 
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,18 +15,20 @@ from realnets import zoo
 from realnets.analysis import Analysis, Row, analyze
 from realnets.cutting import Conv
 from realnets.diff import Difference, diff, pairs_of
+from realnets.gallery import file_name, gallery
 from realnets.layers import MIN_M, Layers
-from realnets.nulls import Comparison, compare
+from realnets.nulls import Comparison, compare, cost
 from realnets.sources import read_layers
 from realnets.tables import (
-    describe_skipped,
+    nothing_planned,
+    nothing_read,
     print_analysis,
     print_comparison,
     print_difference,
     print_zoo,
     report_table,
 )
-from rmt.calibration.nulls import MIN_NULLS, n_replicates
+from rmt.calibration.nulls import MIN_NULLS
 from rmt.console import boundary, keep_compiled_programs, written_whole
 from rmt.errors import InputError
 from rmt.netcdf import write
@@ -65,13 +66,15 @@ class _As(Enum):
     JSON = "json"
     CSV = "csv"
     NETCDF = "nc"
+    HTML = "html"
 
 
 FileArgument = Annotated[str, typer.Argument(metavar="FILE", help="Weight file or folder, zoo:NAME or hf:OWNER/REPO.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON instead of the table.")]
 CsvOption = Annotated[bool, typer.Option("--csv", help="CSV, one row a layer, instead of the table.")]
 OutOption = Annotated[
-    Path | None, typer.Option("--out", help="Write JSON, CSV or netCDF here (.json, .csv, .nc, or --json, --csv).")
+    Path | None,
+    typer.Option("--out", help="Write JSON, CSV, netCDF (.nc) or an HTML page here, by its suffix or --json, --csv."),
 ]
 MinOption = Annotated[int, typer.Option("--min-m", min=10, help="Leave out matrices with fewer columns.")]
 JobsOption = Annotated[
@@ -85,6 +88,8 @@ ConvOption = Annotated[
         " its shape and stay together.",
     ),
 ]
+NullsOption = Annotated[int, typer.Option("--nulls", min=MIN_NULLS, help="Random replicates of each of the two nulls.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of the nulls.")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", help="List every tensor that was left out.")]
 
 
@@ -115,10 +120,8 @@ def analyze_command(
 @app.command("compare")
 def compare_command(
     file: FileArgument,
-    nulls: Annotated[
-        int, typer.Option("--nulls", min=MIN_NULLS, help="Random replicates of each of the two nulls.")
-    ] = 20,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the nulls.")] = 0,
+    nulls: NullsOption = 20,
+    seed: SeedOption = 0,
     json: JsonOption = False,
     csv: CsvOption = False,
     out: OutOption = None,
@@ -135,17 +138,36 @@ def compare_command(
 
     with _command():
         style = _style(json, csv, out)
-        if conv is Conv.POOLED:
-            raise InputError("--conv pooled has no nulls; compare takes slices or reshaped, analyze all three")
+        _refuse_pooled(conv)
         layers = _open(file, min_m, conv)
-        with _progress(layers, lambda N, M: N * M * M * (1 + 2 * n_replicates(N, M, nulls))) as on_row:
+        with _progress(layers, lambda N, M: cost(N, M, nulls)) as on_row:
             result = compare(layers, jax.random.key(seed), nulls, _jobs(jobs), on_row)
         result.settings["seed"] = seed
         if report is not None:
-            name = re.sub(r"\W+", "-", file).strip("-")
-            with written_whole(report / "tables" / f"{name}.json") as part:
+            with written_whole(report / "tables" / f"{file_name(file)}.json") as part:
                 part.write_text(dumps(report_table(result), indent=1) + "\n", encoding="utf-8")
         _finish(result, style, out, verbose)
+
+
+@app.command("gallery")
+def gallery_command(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="Weight files or folders, zoo:NAME, hf:OWNER/REPO.")
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Write index.html and the pages here.")],
+    nulls: NullsOption = 20,
+    seed: SeedOption = 0,
+    conv: ConvOption = Conv.SLICES,
+    min_m: MinOption = MIN_M,
+    jobs: JobsOption = None,
+) -> None:
+    """A page for each model, as of compare, and an index of all; what is there of the same files is not made again."""
+    with _command():
+        _refuse_pooled(conv)
+        index = out / "index.html"
+        _check_place(index)
+        gallery(files, out, nulls, seed, conv, min_m, _jobs(jobs), _say, progress=True)
+        _say(f"written to {index}")
 
 
 @app.command("diff")
@@ -161,7 +183,7 @@ def diff_command(
 ) -> None:
     """What changed from one network to another, layer by layer: fine-tuned beside base, distilled beside teacher."""
     with _command():
-        style = _style(json, csv, out)
+        style = _style(json, csv, out, (_As.JSON, _As.CSV, _As.NETCDF))
         pair = _open(first, min_m, conv), _open(second, min_m, conv)
         paired = {name for name, _ in pairs_of(*pair)}
         with _progress(pair[0], lambda N, M: N * M * M, paired) as on_row:
@@ -192,7 +214,7 @@ def _command() -> Iterator[None]:
             raise SystemExit(zoo.Unreachable.exit_code) from None
 
 
-def _style(json: bool, csv: bool, out: Path | None) -> _As:
+def _style(json: bool, csv: bool, out: Path | None, files: tuple[_As, ...] = tuple(_As)[1:]) -> _As:
     """How to write; a file that cannot be written is found out now and not after the work."""
     if json and csv:
         raise InputError("--json and --csv exclude each other; give one")
@@ -200,27 +222,31 @@ def _style(json: bool, csv: bool, out: Path | None) -> _As:
     if out is None:
         return style
     if style is _As.TABLE:
-        if out.suffix not in (".json", ".csv", ".nc"):
-            raise InputError(f"--out {out}: end it in .json, .csv or .nc, or add --json or --csv")
+        suffixes = [f".{each.value}" for each in files]
+        if out.suffix not in suffixes:
+            *some, last = suffixes
+            raise InputError(f"--out {out}: end it in {', '.join(some)} or {last}, or add --json or --csv")
         style = _As(out.suffix[1:])
+    _check_place(out)
+    return style
+
+
+def _check_place(out: Path) -> None:
     folder = next(p for p in (out.absolute().parent, *out.absolute().parents) if p.exists())
     if out.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
         raise InputError(f"--out {out}: cannot be written there")
-    return style
+
+
+def _refuse_pooled(conv: Conv) -> None:
+    if conv is Conv.POOLED:
+        raise InputError("--conv pooled has no nulls; compare takes slices or reshaped, analyze all three")
 
 
 def _open(file: str, min_m: int, conv: Conv) -> Layers:
     layers = read_layers(file, min_m, _say, conv)
     if not layers.planned:
-        raise InputError(_nothing(file, layers))
+        raise InputError(nothing_planned(layers))
     return layers
-
-
-def _nothing(file: str, layers: Layers) -> str:
-    if not layers.n_tensors:
-        return f"{file}: holds no tensors"
-    first = next((f" ({s.note})" for s in layers.skipped if s.reason == "unreadable"), "")
-    return f"{file}: none of its {layers.n_tensors} tensors can be analysed: {describe_skipped(layers.skipped)}{first}"
 
 
 @contextmanager
@@ -234,8 +260,7 @@ def _progress(
 
 def _finish(result: Analysis, style: _As, out: Path | None, verbose: bool) -> None:
     if not result.rows:
-        first = next((s.note for s in result.skipped if s.reason == "unreadable"), "")
-        raise InputError(f"{result.source}: no tensor could be read: {first}")
+        raise InputError(nothing_read(result))
     if not _written(result, style, out):
         show = print_comparison if isinstance(result, Comparison) else print_analysis
         show(result, _console(), verbose)  # pyright: ignore[reportArgumentType]
@@ -245,15 +270,15 @@ def _written(result: Analysis | Difference, style: _As, out: Path | None) -> boo
     """Write it where it was asked for; whether that was standard output, on which there is then nothing else."""
     if style is _As.TABLE:
         return False
-    if style is _As.NETCDF and out is not None:
+    if out is not None and style is _As.NETCDF:
         write(result.to_dataset(), out)
     else:
-        text = result.to_json() if style is _As.JSON else result.to_csv()
+        text = getattr(result, f"to_{style.value}")
         if out is None:
-            sys.stdout.write(text)
+            sys.stdout.write(text())
             return True
         with written_whole(out) as part:
-            part.write_text(text, encoding="utf-8")
+            part.write_text(text(), encoding="utf-8")
     _say(f"written to {out}")
     return False
 

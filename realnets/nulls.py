@@ -13,7 +13,8 @@ from realnets.cutting import Conv
 from realnets.layers import LARGE, Layer, Layers
 from rmt import inference
 from rmt.calibration.card import FEWEST, JUDGED, LEVEL, card_columns, class_card, random_block
-from rmt.calibration.nulls import MIN_NULLS, VERDICTS, decisive, verdict
+from rmt.calibration.nulls import MIN_NULLS, VERDICTS, decisive, n_replicates, verdict
+from rmt.calibration.ranks import ranks_of
 from rmt.console import plain
 from rmt.keys import point_key
 
@@ -82,6 +83,7 @@ def compare(
     if n_nulls < MIN_NULLS:
         raise ValueError(f"compare(n_nulls) needs at least {MIN_NULLS} replicates of each null, got {n_nulls}")
     rows = list(in_order(partial(_compare_layer, key=key, n_nulls=n_nulls), layers, at_once(workers, layers), on_row))
+    ranks = [row.pop("ranks") for row in rows]
     n_tests = sum(len(decisive(null, row["localised"])) for row in rows for null in JUDGED if row["fitted"])
     settings = {"min_M": layers.min_M, "conv": layers.conv.value, "n_nulls": n_nulls, "level": LEVEL, "tests": n_tests}
     p = inference.holm([[row[f"{null}_p"] for null in JUDGED] for row in rows])
@@ -90,7 +92,12 @@ def compare(
         row | {"traps_p_adjusted": float(of)} | _judged(dict(zip(JUDGED, each, strict=True)))
         for row, each, of in zip(rows, p, traps, strict=True)
     ]
-    return Comparison(layers.source, layers.format, rows, layers.skipped, layers.n_tensors, settings)
+    return Comparison(layers.source, layers.format, rows, layers.skipped, layers.n_tensors, settings, ranks)
+
+
+def cost(N: int, M: int, n_nulls: int) -> float:
+    """Of a layer, with its replicates, in units of N M^2 products."""
+    return N * M * M * (1 + 2 * n_replicates(N, M, n_nulls))
 
 
 def _judged(p: dict[str, float]) -> Row:
@@ -98,7 +105,8 @@ def _judged(p: dict[str, float]) -> Row:
 
 
 def _compare_layer(layer: Layer, key: Key[Array, ""], n_nulls: int) -> Row:
-    row, _ = measure(layer)
+    row, eigenvalues = measure(layer)
+    row["ranks"] = ranks_of(eigenvalues)
     if not row["fitted"] or row["M"] < FEWEST:
         return row | card_columns(None, JUDGED)
     W = layer.W
@@ -106,8 +114,11 @@ def _compare_layer(layer: Layer, key: Key[Array, ""], n_nulls: int) -> Row:
         M = min(W.shape[1], math.isqrt(LARGE))
         shape = min(W.shape[0], LARGE // M), M
         W = random_block(W, point_key(key, {"layer": layer.name}), "nulls", shape)
-    columns = card_columns(class_card(W, key, n_nulls, JUDGED, layer.name), JUDGED)
-    if W is not layer.W:
+    card = class_card(W, key, n_nulls, JUDGED, layer.name)
+    columns = card_columns(card, JUDGED)
+    if W is layer.W:
+        row["ranks"] = card.ranks  # with the bands; those of a block are no bands of the layer
+    else:
         said = f"the nulls are beside a random block of {W.shape[0]} x {W.shape[1]}"
         columns["remarks"] = "; ".join(filter(None, (said, columns["remarks"])))
     return row | columns

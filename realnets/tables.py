@@ -14,7 +14,7 @@ from rich.text import Text
 
 from realnets.analysis import FEWEST_LAYERS, TRENDS, Analysis, Row
 from realnets.diff import Difference
-from realnets.layers import Skipped
+from realnets.layers import Layers, Skipped
 from realnets.naming import shared_folder
 from realnets.networks import Network
 from realnets.nulls import Comparison
@@ -124,23 +124,22 @@ _COMPARISON = (
 def print_analysis(result: Analysis, console: Console, verbose: bool = False) -> None:
     """The table, the layer averages, and what was left out."""
     _print_rows(result, _ANALYSIS, console)
-    _lines(
-        console,
-        "α ± 95 % given xmin; D of the fit; λ of WᵀW/N; log F = log10 ‖W‖F², log S = log10 ‖W‖2², α^ = α log10 λmax,",
-        "log A = log10 Σ λ^α; R = stable rank.",
-    )
+    _lines(console, f"α ± 95 % given xmin; {SYMBOLS}")
     _print_averages(result, console)
     _print_skipped(result, console, verbose)
+
+
+def how_judged(result: Comparison) -> str:
+    """By what the verdicts are, and how often any is wrong."""
+    tests = result.settings["tests"]
+    return f"Verdicts from λ and D against both nulls, {tests} tests, any of them wrong in {LEVEL:.0%} of cases"
 
 
 def print_comparison(result: Comparison, console: Console, verbose: bool = False) -> None:
     """The table of distances from the nulls, the counts of verdicts, the averages, and what was left out."""
     _print_rows(result, _COMPARISON, console)
     _lines(console, _legend(result, console.width >= _WIDE))
-    tests = result.settings["tests"]
-    _lines(
-        console, f"Verdicts from λ and D against both nulls, {tests} tests, any of them wrong in {LEVEL:.0%} of cases:"
-    )
+    _lines(console, f"{how_judged(result)}:")
     for verdict, count in result.verdicts.items():
         _lines(console, f"{count} {verdict}: {VERDICTS[verdict]}", indent=2)
     _lines(console, _traps(result))
@@ -153,6 +152,52 @@ def print_comparison(result: Comparison, console: Console, verbose: bool = False
         )
     _print_averages(result, console)
     _print_skipped(result, console, verbose)
+
+
+def _alpha_interval(row: Row) -> str:
+    return f"[{_fixed(row['alpha_low'], 2)}, {_fixed(row['alpha_high'], 2)}]" if row["fitted"] else "-"
+
+
+_PAGE = (
+    _Column("kind", _whole("kind")),
+    _Column("N", _whole("N")),
+    _Column("M", _whole("M")),
+    _Column("α", _number("alpha")),
+    _Column("95 %", _alpha_interval),
+    _Column("tail", _whole("n_tail")),
+    _Column("λmax", lambda row: _significant(row["lambda_max"])),
+)
+_JUDGED_PAGE = (
+    _Column("verdict", _whole("verdict")),
+    _Column("class", _whole("class")),
+    _Column("μ", _interval),
+    _Column("spikes", lambda row: _fixed(row["n_spikes"], 0)),
+)
+_REMARKS = _Column(
+    "remarks", lambda row: "; ".join(filter(None, ("" if row["fitted"] else row["status"], row.get("remarks", ""))))
+)
+SYMBOLS = (
+    "D of the fit; λ of WᵀW/N; log F = log10 ‖W‖F², log S = log10 ‖W‖2², α^ = α log10 λmax,"
+    " log A = log10 Σ λ^α; R = stable rank."
+)
+_WORDS = ("kind", "verdict", "class", "status", "remarks")
+
+
+def page_table(rows: Sequence[Row], judged: bool) -> tuple[list[tuple[str, bool]], list[list[str]]]:
+    """The table of a model's page: heads, each with whether it is of words, and the cells of every row."""
+    columns = (*_PAGE, *(_JUDGED_PAGE if judged else ()))
+    if any(_REMARKS.text(row) for row in rows):
+        columns = (*columns, _REMARKS)
+    cells = [[column.text(row).strip() for column in columns] for row in rows]
+    return [(column.head, column.head in _WORDS) for column in columns], cells
+
+
+def layer_caption(row: Row, judged: bool) -> str:
+    """A fit in a line: alpha with its interval, and the largest eigenvalue beside that of the Gaussian null."""
+    if not row["fitted"]:
+        return f"not fitted: {row['status']}"
+    beside = f"; λmax {_ratio('gaussian')(row)} times the Gaussian null's" if judged else ""
+    return f"α = {_fixed(row['alpha'], 2)} {_alpha_interval(row)}, {row['n_tail']} in the tail{beside}"
 
 
 _DIFFERENCE = (
@@ -293,7 +338,7 @@ def _print_table(rows: Sequence[Row], columns: Sequence[_Column], console: Conso
     table = _table(2 if spare else 1)
     table.add_column("layer", no_wrap=True)
     for column, width in zip(shown, widths, strict=True):
-        words = column.head in ("kind", "status", "class", "verdict")
+        words = column.head in _WORDS
         table.add_column(column.head, justify="left" if words else "right", no_wrap=True, min_width=width)
     for name, row in zip(names, cells, strict=True):
         table.add_row(name, *row, style="bold" if "near-random" in row else None)
@@ -331,33 +376,52 @@ def _abbreviated(name: str, k: int) -> str:
     return "".join(head + parts[len(head) :])
 
 
+AVERAGE_HEADS = {
+    "n": "layers",
+    "alpha": "α",
+    "lambda_max": "λmax",
+    "log_norm": "log F",
+    "alpha_hat": "α^",
+    "stable_rank": "R",
+    "ks": "D",
+    "log_spectral_norm": "log S",
+    "log_alpha_norm": "log A",
+}
+"""What the averages are called in a table."""
+
+
+def average_rows(result: Analysis, columns: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """The layer averages as text, each with the half width of its interval below: the rule and its cells, `n` the number of layers."""
+    rows = []
+    for rule, means in result.average_intervals.items():
+        n = str(means["alpha"].n)
+        halves = {k: of.high - of.value for k, of in means.items()}
+        rows += [
+            (rule.replace("alpha", "α"), [n if k == "n" else _significant(means[k].value) for k in columns]),
+            ("±", ["" if k == "n" else f"{halves[k]:.2g}" if math.isfinite(halves[k]) else "-" for k in columns]),
+        ]
+    return rows
+
+
+HOW_SURE = "±: 95 % of all columns together, Student's, layers being independent draws."
+"""What the intervals of the averages are."""
+
+
 def _print_averages(result: Analysis, console: Console) -> None:
-    heads = {
-        "n": "layers",
-        "alpha": "α",
-        "lambda_max": "λmax",
-        "log_norm": "log F",
-        "alpha_hat": "α^",
-        "stable_rank": "R",
-    }
-    if console.width >= _NARROW:
-        heads |= {"ks": "D", "log_spectral_norm": "log S", "log_alpha_norm": "log A"}
+    shown = len(AVERAGE_HEADS) if console.width >= _NARROW else 6
+    heads = dict(list(AVERAGE_HEADS.items())[:shown])
     table = _table(2)
     table.add_column("average")
     for head in heads.values():
         table.add_column(head, justify="right", no_wrap=True)
-    labels = {"all": "all", "alpha < 8": "α < 8"}
-    shown = [name for name in heads if name != "n"]
-    for rule, means in result.average_intervals.items():
-        table.add_row(labels[rule], str(means["alpha"].n), *(_significant(means[name].value) for name in shown))
-        halves = (means[name].high - means[name].value for name in shown)
-        table.add_row("±", "", *(f"{half:.2g}" if math.isfinite(half) else "-" for half in halves))
+    for rule, cells in average_rows(result, list(heads)):
+        table.add_row(rule, *cells)
     console.print(table, markup=False, highlight=False)
-    _lines(console, "±: 95 % of all columns together, Student's, layers being independent draws.")
-    _lines(console, _trends(result))
+    _lines(console, HOW_SURE)
+    _lines(console, depth_trends(result))
 
 
-def _trends(result: Analysis) -> str:
+def depth_trends(result: Analysis) -> str:
     """Which numbers rise or fall with depth."""
     n = sum(row["fitted"] for row in result.rows)
     if not result.depth_trends:
@@ -386,6 +450,21 @@ def _print_skipped(result: Analysis, console: Console, verbose: bool) -> None:
 def describe_skipped(skipped: Sequence[Skipped]) -> str:
     """ "optimiser state 32; bias, scalar or other vector 9": the most frequent reason first."""
     return "; ".join(f"{reason} {n}" for reason, n in Counter(s.reason for s in skipped).most_common())
+
+
+def nothing_planned(layers: Layers) -> str:
+    """Why there is no matrix in a file, in one line."""
+    if not layers.n_tensors:
+        return f"{layers.source}: holds no tensors"
+    first = next((f" ({s.note})" for s in layers.skipped if s.reason == "unreadable"), "")
+    said = describe_skipped(layers.skipped)
+    return f"{layers.source}: none of its {layers.n_tensors} tensors can be analysed: {said}{first}"
+
+
+def nothing_read(result: Analysis) -> str:
+    """Why there are no rows, in one line."""
+    first = next((s.note for s in result.skipped if s.reason == "unreadable"), "")
+    return f"{result.source}: no tensor could be read: {first}"
 
 
 def _lines(console: Console, *lines: str, indent: int = 0) -> None:

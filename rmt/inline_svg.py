@@ -34,14 +34,26 @@ def inline_svg(path: Path, prefix: str, label: str) -> str:
         InputError: the file is missing, cannot be read, or is not SVG.
     """
     try:
-        root = ET.fromstring(path.read_text(encoding="utf-8"))
+        return svg_element(path.read_text(encoding="utf-8"), prefix, label)
     except OSError as error:
         raise InputError(f"{path}: the figure cannot be read: {error.strerror or error}") from error
-    except (ET.ParseError, ValueError) as error:
+    except ValueError as error:  # bytes that are no text, too
         raise InputError(f"{path}: the figure is not SVG: {error}") from error
+
+
+def svg_element(svg: str, prefix: str, label: str) -> str:
+    """As `inline_svg`, of the text of a figure.
+
+    Raises:
+        ValueError: it is not SVG with a viewBox.
+    """
+    try:
+        root = ET.fromstring(svg)
+    except ET.ParseError as error:
+        raise ValueError(str(error)) from error
     box = _numbers(root.get("viewBox", ""))
     if root.tag != f"{{{_SVG}}}svg" or len(box) != 4 or box[2] <= 0:
-        raise InputError(f"{path}: the figure is not SVG with a viewBox")
+        raise ValueError("it has no viewBox")
     _clean(root, prefix)
     width = box[2] * _PX_PER_PT
     root.attrib = {

@@ -136,7 +136,7 @@ def render(results: Results) -> str:
             }
         )
     counts = Counter(verdict["outcome"] for record in claims for verdict in record["verdicts"])
-    return _template("report.html").render(
+    return template("report.html").render(
         claims=claims,
         tables=results.tables,
         unreadable=unreadable,
@@ -164,7 +164,7 @@ class Excerpt:
     def _repr_html_(self) -> str:
         prefix = f"{_slug(self.record['claim'])}-{self.record['size']}-"
         figure = inline_svg(self.record["path"].with_suffix(".svg"), prefix, self.record["caption"])
-        return _template("excerpt.html").render(claim={**_with_files(self.record), "figure": figure, "number": None})
+        return template("excerpt.html").render(claim={**_with_files(self.record), "figure": figure, "number": None})
 
 
 def excerpt(directory: Path, claim: str) -> Excerpt:
@@ -282,11 +282,15 @@ def cell_text(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _template(name: str) -> "jinja2.Template":
+def template(name: str, *folders: Path) -> "jinja2.Template":
+    """A template of these folders, or of the lab's own, whose `page.html` is the frame of every page.
+
+    What is put into it is escaped. Filters: `cell` and `effect`, see `cell_text` and `effect_text`.
+    """
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=jinja2.FileSystemLoader([*folders, Path(__file__).parent / "templates"]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -28,6 +28,7 @@ from rmt.calibration.nulls import (
     spike_edge,
     verdict,
 )
+from rmt.calibration.ranks import Ranks, ranks_of
 from rmt.calibration.traps import expected_traps, trap_p_value
 from rmt.errors import InputError
 from rmt.keys import point_key
@@ -71,6 +72,7 @@ class Card:
         localised: single entries make eigenvalues of their own.
         traps_expected: eigenvalues above `spike_edge` that the entries make in whatever order, by `expected_traps`.
         traps_p: whether the shuffles have more of them than noise, by `trap_p_value`.
+        ranks: the eigenvalues at some ranks, with the bands of the nulls.
         remarks: what was left out, and why; what to be careful about.
     """
 
@@ -96,6 +98,7 @@ class Card:
     localised: bool
     traps_expected: int
     traps_p: float
+    ranks: Ranks
     remarks: tuple[str, ...]
 
     @property
@@ -255,6 +258,7 @@ def class_card(
         localised=is_localised,
         traps_expected=expected_traps(w),
         traps_p=trap_p_value(spectra["shuffled"], N) if fit.ok else math.nan,
+        ranks=ranks_of(eigenvalues, spectra),
         remarks=tuple(remarks),
     )
 

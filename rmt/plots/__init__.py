@@ -8,8 +8,8 @@ An experiment composes `figure` with primitives that each draw one thing and ret
     legend(fig)
     path.write_text(svg(fig))
 
-`diagnosis`, `decades` and `card` are whole figures: of a fit, of many, of a matrix. Measured points are coloured markers with error
-bars, theory is a solid dark line, a published line is dashed.
+`diagnosis`, `decades`, `card`, `depth` and `alpha_plane` are whole figures: of a fit, of many, of a matrix, of a network,
+of several. Measured points are coloured markers with error bars, theory is a solid dark line, a published line is dashed.
 """
 
 from rmt.plots.card import card as card
@@ -32,6 +32,13 @@ from rmt.plots.figures import styled as styled
 from rmt.plots.figures import svg as svg
 from rmt.plots.figures import ticks_at as ticks_at
 from rmt.plots.gallery import beside_law as beside_law
+from rmt.plots.network import Depth as Depth
+from rmt.plots.network import Frame as Frame
+from rmt.plots.network import alpha_histogram as alpha_histogram
+from rmt.plots.network import alpha_plane as alpha_plane
+from rmt.plots.network import depth as depth
+from rmt.plots.network import rank_axes as rank_axes
+from rmt.plots.network import rank_plot as rank_plot
 from rmt.plots.search import scan_alpha as scan_alpha
 from rmt.plots.search import scan_distance as scan_distance
 from rmt.plots.series import band as band

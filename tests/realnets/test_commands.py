@@ -14,6 +14,7 @@ import xarray as xr
 from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
+import realnets.gallery as gallery_module
 import rmt
 from realnets import cli, zoo
 
@@ -124,7 +125,7 @@ def test_wrong_paths_and_options(model, tmp_path):
     assert "folder" in error_line(run("analyze", tmp_path / "empty"))
     assert "no such network" in error_line(run("analyze", "zoo:nessie"))
     assert "--json and --csv" in error_line(run("analyze", model, "--json", "--csv"))
-    assert ".json, .csv or .nc" in error_line(run("analyze", model, "--out", tmp_path / "x.xls"))
+    assert ".json, .csv, .nc or .html" in error_line(run("analyze", model, "--out", tmp_path / "x.xls"))
     assert "cannot be written" in error_line(run("analyze", model, "--out", model / "x.json"))
     assert "cannot be written" in error_line(run("analyze", model, "--csv", "--out", tmp_path))
     assert run("compare", model, "--nulls", 2).exit_code == 2
@@ -174,6 +175,19 @@ def test_compare_hands_its_table_to_the_report_page(model, tmp_path):
     assert "beside its matched nulls" in page
     assert "encoder.layer.1.attention.output.dense.weight" in page
     assert "1 not tested" in page  # the layer with the NaN is there, and says so
+
+
+def test_the_gallery_has_the_pages_of_what_can_be_read(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(gallery_module, "synthetic", dict)
+    for says in ("no such file", "reused"):
+        result = run("gallery", model, tmp_path / "none.pt", "--nulls", 5, "--out", tmp_path / "out")
+        assert result.exit_code == 0, result.output
+        assert says in result.stderr
+    (page,) = (tmp_path / "out").glob("*-model-safetensors.html")
+    assert page.read_text().count('aria-label="spectrum of layer') == 2
+    index = (tmp_path / "out" / "index.html").read_text()
+    assert page.name in index
+    assert "none.pt: no such file" in index
 
 
 def test_convolutions_and_methods_are_chosen(tmp_path):

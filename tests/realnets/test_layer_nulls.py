@@ -135,12 +135,26 @@ def test_too_few_nulls_are_refused():
 
 def test_a_large_layer_is_put_beside_its_nulls_by_a_block(monkeypatch):
     monkeypatch.setattr(nulls_module, "LARGE", 60 * 45)
-    (row,) = compare(layers_of({"bulk.weight": correlated(4)}), jax.random.key(0), n_nulls=5).rows
+    result = compare(layers_of({"bulk.weight": correlated(4)}), jax.random.key(0), n_nulls=5)
+    (row,), (ranks,) = result.rows, result.ranks
     assert (row["N"], row["M"]) == (N, M)
     assert row["remarks"].startswith("the nulls are beside a random block of 51 x 52") or row["remarks"].startswith(
         "the nulls are beside a random block of 52 x 51"
     )
     assert row["verdict"] == "correlated"
+    assert ranks.bands == {}  # the block's are no bands of the layer
+    assert ranks.eigenvalues[0] == pytest.approx(row["lambda_max"])
+
+
+def test_the_bands_are_where_the_nulls_have_their_eigenvalues(comparison):
+    noise, heavy, spiked, *_, nan = comparison.ranks
+    inside = {
+        null: (low <= noise.eigenvalues) & (noise.eigenvalues <= high) for null, (low, high) in noise.bands.items()
+    }
+    assert {null: bool(np.mean(each) > 0.5) for null, each in inside.items()} == {"gaussian": True, "shuffled": True}
+    assert spiked.eigenvalues[0] > 1.5 * spiked.bands["shuffled"][1, 0]
+    assert heavy.bands["gaussian"][1, 0] < heavy.bands["shuffled"][0, 0] < heavy.eigenvalues[0]
+    assert nan.rank.size == 0
 
 
 def test_pooled_convolutions_have_no_nulls():

@@ -1,0 +1,293 @@
+"""Many models side by side: a page for each, and one that puts all their layers on the plane of alpha and lambda_max."""
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from realnets.analysis import ALPHA_CUT
+from realnets.cutting import Conv
+from realnets.layers import MIN_M, Layers
+from realnets.nulls import compare, cost
+from realnets.page import TEMPLATES, shown
+from realnets.readers import Checkpoint
+from realnets.readers.base import Tensor, numpy_dtype
+from realnets.sources import open_source
+from realnets.tables import nothing_planned, nothing_read
+from rmt import inference
+from rmt.calibration.card import JUDGED, LEVEL
+from rmt.calibration.nulls import VERDICTS
+from rmt.console import one_line, written_whole
+from rmt.ensembles import IID, Ensemble, Spiked
+from rmt.errors import InputError
+from rmt.inline_svg import svg_element
+from rmt.keys import point_key, trial_keys
+from rmt.laws import Gaussian, Pareto
+from rmt.phases import weigh
+from rmt.report import template
+from rmt.spectra import Spectrum
+from rmt.spikes import spike_threshold
+from rmt.sweeps.progress import Progress
+from rmt.sweeps.provenance import versions
+
+INDEX = "index"
+_LONGEST = 80  # letters of a page's name
+
+SHAPE, MATRICES = (400, 200), 100
+"""Of the synthetic matrices, and how many there are of each class."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """One of the files.
+
+    Attributes:
+        source: as it was named.
+        page: name of its page and of its JSON, without suffix.
+        found: the JSON of its comparison; None if it could not be read.
+        error: why not, in one line.
+    """
+
+    source: str
+    page: str
+    found: dict[str, Any] | None
+    error: str = ""
+
+
+def gallery(
+    sources: Sequence[str],
+    folder: Path,
+    n_nulls: int = 20,
+    seed: int = 0,
+    conv: Conv = Conv.SLICES,
+    min_M: int = MIN_M,
+    workers: int = 1,
+    say: Callable[[str], None] = lambda line: None,
+    progress: bool = False,
+) -> list[Model]:
+    """Compare each model with its nulls and write PAGE.html and PAGE.json of each, and index.html, into a folder.
+
+    A model that cannot be read is named on the index and hides nothing else. One whose PAGE.json is of the same files by size
+    and time of change, the same settings and the same versions is not compared again; so a run that was ended goes on with the
+    model that it was at.
+
+    Args:
+        sources: as of `open_source`; equal ones count once.
+        folder: made if it is not there.
+        n_nulls, workers: as of `compare`.
+        seed: of the nulls.
+        conv, min_M: as of `Layers`.
+        say: told in a line what is fetched, what is reused and what cannot be read.
+        progress: show it on stderr.
+
+    Returns:
+        The models, in their order.
+
+    Raises:
+        InputError: none of them could be read; index.html says so too.
+    """
+    settings = {"min_M": min_M, "conv": conv.value, "n_nulls": n_nulls, "level": LEVEL, "seed": seed}
+    wanted = {"settings": settings, "versions": versions()}
+    models: dict[str, Model] = {}
+    waiting: dict[str, list[tuple[int, int]]] = {}
+    pages = page_names(sources)
+    for source, page in pages.items():
+        try:
+            checkpoint = open_source(source, say)
+            layers = _layers(checkpoint, source, min_M, conv)
+            found = _stored(folder / f"{page}.json", wanted | {"files": _stamp(checkpoint)})
+        except (InputError, OSError) as error:
+            models[source] = _failed(source, page, error, say)
+            continue
+        if found is None:
+            waiting[source] = [(N, M) for _, N, M in layers.planned]
+        else:
+            say(f"{shown(source)}: {page}.json is of the same file, settings and version; reused")
+            models[source] = Model(source, page, found)
+    shapes = [shape for each in waiting.values() for shape in each]
+    with Progress(
+        progress and "gallery", len(shapes), 0, sum(cost(*shape, n_nulls) for shape in shapes), "layers"
+    ) as bar:
+        for source in waiting:
+            try:
+                checkpoint = open_source(source)
+                layers = _layers(checkpoint, source, min_M, conv)
+                files = _stamp(checkpoint)
+                key = jax.random.key(seed)
+                result = compare(
+                    layers, key, n_nulls, workers, lambda row: bar.advance(cost(row["N"], row["M"], n_nulls))
+                )
+                if not result.rows:
+                    raise InputError(nothing_read(result))
+            except (InputError, OSError) as error:
+                models[source] = _failed(source, pages[source], error, say)
+                continue
+            result.settings["seed"] = seed
+            found = json.loads(result.to_json()) | {"files": files}
+            # The JSON last: where it is, the page is too.
+            _write(folder / f"{pages[source]}.html", result.to_html())
+            _write(folder / f"{pages[source]}.json", json.dumps(found, allow_nan=False) + "\n")
+            models[source] = Model(source, pages[source], found)
+    ordered = [models[source] for source in pages]
+    _write(folder / f"{INDEX}.html", index_page(ordered))
+    if all(model.found is None for model in ordered):
+        raise InputError(f"none of {len(ordered)} files could be read; {folder / f'{INDEX}.html'} says why")
+    return ordered
+
+
+def page_names(sources: Sequence[str]) -> dict[str, str]:
+    """Source -> a plain file name without suffix, of its letters and digits; those that would be equal get a hash of theirs."""
+    plain = {source: file_name(source) for source in sources}
+    taken = [name.casefold() for name in plain.values()] + [INDEX]
+
+    def unique(source: str, name: str) -> str:
+        if taken.count(name.casefold()) == 1:
+            return name
+        return f"{name}-{hashlib.blake2b(source.encode(errors='surrogateescape'), digest_size=4).hexdigest()}"
+
+    return {source: unique(source, name) for source, name in plain.items()}
+
+
+def file_name(source: str) -> str:
+    """The end of a source's name as that of a file anywhere: letters and digits of ASCII, and dashes."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", source)[-_LONGEST:].strip("-") or "model"
+
+
+def index_page(models: Sequence[Model]) -> str:
+    """A row for each model, the plane of all their layers, and what could not be read."""
+    read = [(model, model.found) for model in models if model.found is not None]
+    return template("gallery.html", TEMPLATES).render(
+        verdicts=list(VERDICTS),
+        models=[_row(model, found, 2 * len(read)) for model, found in read],
+        errors=[shown(_error(model), of_end=False) for model in models if model.found is None],
+        cut=f"{ALPHA_CUT:g}",
+        plane=_plane(read) if read else "",
+        synthetic=f"{MATRICES} of {SHAPE[0]} x {SHAPE[1]}",
+    )
+
+
+def _layers(checkpoint: Checkpoint, source: str, min_M: int, conv: Conv) -> Layers:
+    layers = Layers(checkpoint.tensors, min_M, source, checkpoint.format, conv)
+    if not layers.planned:
+        raise InputError(nothing_planned(layers))
+    return layers
+
+
+def _failed(source: str, page: str, error: Exception, say: Callable[[str], None]) -> Model:
+    line = one_line(error)
+    say(f"error: {line}")
+    return Model(source, page, None, line)
+
+
+def _write(path: Path, text: str) -> None:
+    with written_whole(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def _stored(path: Path, wanted: dict[str, Any]) -> dict[str, Any] | None:
+    """The comparison that is there, if its page is, and it is of these settings, versions and files."""
+    if not path.with_suffix(".html").is_file():
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        found_for = {name: found[name] for name in wanted} | {
+            "settings": {name: found["settings"][name] for name in wanted["settings"]}
+        }
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # nothing there, or not by this command
+    return found if found_for == wanted else None
+
+
+def _stamp(checkpoint: Checkpoint) -> list[list[Any]]:
+    """Name, size and time of change of every file that its weights can be in.
+
+    All files below a folder. A file alone; but where it is smaller than its tensors, which are then in others or compressed, all
+    files beside it too.
+    """
+    path = checkpoint.path
+    if path.is_dir():
+        files = [file for file in path.rglob("*") if file.is_file()]
+    elif path.stat().st_size < sum(map(_bytes, checkpoint.tensors)):
+        files = [file for file in path.parent.iterdir() if file.is_file()]
+    else:
+        files = [path]
+    return sorted([str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files)
+
+
+def _bytes(tensor: Tensor) -> int:
+    try:
+        return math.prod(tensor.shape) * numpy_dtype(tensor.dtype).itemsize
+    except ValueError:
+        return 0
+
+
+def _row(model: Model, found: dict[str, Any], comparisons: int) -> dict[str, Any]:
+    alphas = np.array([layer["alpha"] for layer in found["layers"] if layer["fitted"]], float)
+    averages = found["averages"]["all"]
+    return {
+        "name": shown(model.source),
+        "page": model.page,
+        "format": found["format"],
+        "layers": len(found["layers"]),
+        "means": [_interval(x, comparisons) for x in (alphas, alphas[alphas < ALPHA_CUT])],
+        "log_spectral_norm": averages["log_spectral_norm"],
+        "alpha_hat": averages["alpha_hat"],
+        "verdicts": [found["verdicts"].get(name, 0) for name in VERDICTS],
+    }
+
+
+def _error(model: Model) -> str:
+    return model.error if model.error.startswith(model.source) else f"{model.source}: {model.error}"
+
+
+def _interval(x: np.ndarray, comparisons: int) -> tuple[str, str]:
+    """The mean and its interval as text; Student's needs two layers."""
+    mean = inference.mean_interval(x, comparisons=comparisons)
+    value, low, high = (f"{each:.2f}" if math.isfinite(each) else "–" for each in (mean.value, *mean.interval))
+    return value, f"[{low}, {high}]"
+
+
+def _plane(read: Sequence[tuple[Model, dict[str, Any]]]) -> str:
+    from rmt import plots
+
+    networks = {}
+    for model, found in read:
+        # The edge of a large layer is that of a block of it; such a layer has no bands.
+        layers = [layer for layer, ranks in zip(found["layers"], found["ranks"], strict=True) if JUDGED[0] in ranks]
+        alpha, largest, edge = (
+            np.array([layer[name] for layer in layers], float) for name in ("alpha", "lambda_max", "edge")
+        )
+        networks[model.page] = alpha, largest / edge
+    figure = plots.alpha_plane(synthetic(), networks)
+    return svg_element(plots.svg(figure), "plane-", "layers of all models on the plane of alpha and lambda_max")
+
+
+def classes() -> dict[str, Ensemble]:
+    """The synthetic classes, by name; the spikes have 1.5, 2 and 3 times the strength at which one shows."""
+    threshold = float(spike_threshold(SHAPE[0] / SHAPE[1]))
+    return {
+        "Marchenko-Pastur": IID(Gaussian()),
+        "spiked": Spiked(IID(Gaussian()), [1.5 * threshold, 2 * threshold, 3 * threshold]),
+        **{f"Pareto, μ = {mu}": IID(Pareto(float(mu))) for mu in (5, 3, 1)},
+    }
+
+
+def synthetic() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Class -> alpha and lambda_max over the edge of the bulk of its matrices, by the same fit, from fixed keys."""
+    found = {}
+    for name, ensemble in classes().items():
+        keys = trial_keys(point_key(jax.random.key(0), {"gallery": name}), 0, MATRICES)
+        x = jax.jit(lambda keys, of=ensemble: jax.lax.map(lambda key: of.spectrum(key, SHAPE).eigenvalues, keys))(keys)
+        evidence = _weigh(Spectrum(x, SHAPE[0]))
+        found[name] = np.asarray(evidence.alpha), np.asarray(x[:, -1] / evidence.edge)
+    return found
+
+
+_weigh = jax.jit(jax.vmap(weigh))
