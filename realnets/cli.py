@@ -15,7 +15,8 @@ from realnets import zoo
 from realnets.analysis import Analysis, Row, analyze
 from realnets.cutting import Conv
 from realnets.diff import Difference, diff, pairs_of
-from realnets.gallery import file_name, gallery
+from realnets.gallery import gallery
+from realnets.kept import file_name
 from realnets.layers import MIN_M, Layers
 from realnets.nulls import Comparison, compare, cost
 from realnets.sources import read_layers
