@@ -10,15 +10,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from realnets.analysis import ALPHA_CUT
+from realnets.analysis import ALPHA_CUT, nothing_read
 from realnets.cutting import Conv
 from realnets.kept import kept, page_names, stamp, write_text
-from realnets.layers import MIN_M, Layers
+from realnets.layers import MIN_M, Layers, nothing_planned
 from realnets.nulls import compare, cost
 from realnets.page import TEMPLATES, shown
 from realnets.readers import Checkpoint
 from realnets.sources import open_source
-from realnets.tables import nothing_planned, nothing_read
 from rmt import inference
 from rmt.calibration.card import JUDGED, LEVEL
 from rmt.calibration.nulls import VERDICTS

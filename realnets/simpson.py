@@ -1,8 +1,8 @@
 """Simpson's paradox: a trend within the groups of a corpus that its models, pooled, turn round."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import ArrayLike
@@ -91,6 +91,34 @@ def simpson(x: ArrayLike, y: ArrayLike, group: Sequence[object] | np.ndarray, le
         )
     there = np.isfinite(x) & np.isfinite(y) & (names != "")
     return _of_whole(x[there], y[there], names[there], level, int((~there).sum()))
+
+
+def simpson_each(
+    metrics: Mapping[str, ArrayLike], y: ArrayLike, group: Sequence[object] | np.ndarray, level: float = 0.05
+) -> dict[str, Simpson]:
+    """`simpson` of each of several metrics, so that at most `level` of such families have a wrong verdict or more: Holm's rule.
+
+    The level of a step is `level` over the number of metrics that have no verdict yet; a metric keeps the first that it gets. So
+    `rmt.inference.holm` of their p is at most `level` where there is one, and above it where the verdict is none. The intervals hold
+    together over the metrics.
+
+    Args:
+        metrics: name -> the metric of each model.
+        y, group: as of `simpson`.
+        level: of the family.
+
+    Raises:
+        ValueError: as of `simpson`.
+    """
+    found = {name: simpson(x, y, group, level / max(len(metrics), 1)) for name, x in metrics.items()}
+    waiting = [name for name, of in found.items() if of.verdict != UNTESTED]
+    while waiting:
+        step = {name: simpson(metrics[name], y, group, level / len(waiting)) for name in waiting}
+        shown = [name for name, of in step.items() if of.verdict != NONE]
+        for name in shown or waiting:
+            found[name] = replace(found[name], verdict=step[name].verdict, p=step[name].p)
+        waiting = [name for name in waiting if name not in shown] if shown else []
+    return found
 
 
 def _missing(g: object) -> bool:

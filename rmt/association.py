@@ -117,10 +117,14 @@ def rmse_interval(x: ArrayLike, y: ArrayLike, level: float = 0.95, comparisons: 
     return Estimate(math.sqrt(squares / (n - 2)), low, high, n)
 
 
+FEWEST_OF_GROUP = 3
+"""Rows that a group needs to count in an average: R^2 and |tau| of two are always 1."""
+
 INTERVALS: dict[str, Callable[..., Estimate]] = {"tau": kendall_interval, "r2": r2_interval, "rmse": rmse_interval}
 """Statistic -> its interval in one group."""
 
-_RANGES = {"tau": (-1.0, 1.0), "r2": (0.0, 1.0), "rmse": (0.0, math.inf)}
+RANGES = {"tau": (-1.0, 1.0), "r2": (0.0, 1.0), "rmse": (0.0, math.inf)}
+"""Statistic -> all that it can be."""
 
 
 def average_interval(
@@ -146,8 +150,8 @@ def average_interval(
         comparisons: number of intervals in the family.
 
     Returns:
-        Estimate; n counts the groups that have a value, others are left out. Groups without an interval count with the whole
-        range.
+        Estimate; n counts the groups of `FEWEST_OF_GROUP` rows that have a value, others are left out. Groups without an
+        interval count with the whole range.
 
     Raises:
         ValueError: unequal lengths, an unknown statistic, or `level` or `comparisons` is out of range.
@@ -156,9 +160,10 @@ def average_interval(
     Accuracy: coverage over 4 groups of 6 to 19 rows is simulated in `tests/test_association.py`.
     """
     single = single_level(level, comparisons)
-    each = [INTERVALS[statistic](a, b, single) for a, b in _parts(x, y, group)]
+    parts = [(a, b) for a, b in _parts(x, y, group) if len(a) >= FEWEST_OF_GROUP]
+    each = [INTERVALS[statistic](a, b, single) for a, b in parts]
     found = [e for e in each if not math.isnan(e.value)]
-    least, most = _RANGES[statistic]
+    least, most = RANGES[statistic]
     if not found:
         return Estimate(math.nan, least, most, 0)
     mean = float(np.mean([e.value for e in found]))
@@ -235,7 +240,7 @@ def pooled_interval(
         ]
     sizes = [len(a) for a, _ in parts]
     df = sum(sizes) - len(sizes) - 1
-    least, most = _RANGES[statistic]
+    least, most = RANGES[statistic]
     if math.isnan(whole.value) or whole.n < FEWEST or df < 1:
         return Estimate(whole.value, least, most, whole.n)
     a, b = (np.concatenate(of) for of in zip(*parts, strict=True))

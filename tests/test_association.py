@@ -118,11 +118,11 @@ def test_an_average_is_that_of_the_groups_and_one_group_is_its_own():
 
 def test_groups_that_say_nothing_widen_the_average_or_are_left_out():
     (x,), (y,) = samples(0, 12, 0.6, 1)
-    two = [*x, 1.0, 2.0], [*y, 1.0, 2.0], ["a"] * 12 + ["b"] * 2
-    alone, with_two = average_interval("tau", x, y, ["a"] * 12), average_interval("tau", *two)
-    assert with_two.interval == pytest.approx(((alone.low - 1) / 2, (alone.high + 1) / 2))
-    one = [*x, 1.0, np.nan], [*y, 1.0, 1.0], ["a"] * 12 + ["b", "c"]
-    assert average_interval("tau", *one) == alone
+    three = [*x, 1.0, 2.0, 3.0], [*y, 1.0, 2.0, 3.0], ["a"] * 12 + ["b"] * 3
+    alone, with_three = average_interval("tau", x, y, ["a"] * 12), average_interval("tau", *three)
+    assert with_three.interval == pytest.approx(((alone.low - 1) / 2, (alone.high + 1) / 2))
+    few = [*x, 1.0, 2.0, np.nan], [*y, 1.0, 2.0, 1.0], ["a"] * 12 + ["b", "b", "c"]
+    assert average_interval("tau", *few) == alone
     assert average_interval("r2", [1.0, 2], [1.0, 2], ["a", "b"]).interval == (0, 1)
     assert pooled_interval("tau", [1.0, 2, 3], [1.0, 2, 3], "aab").interval == (-1, 1)
     assert -1 < pooled_interval("tau", x, y, range(12)).low < pooled_interval("tau", x, y, ["a"] * 12).value

@@ -1,0 +1,170 @@
+"""One self-contained HTML page about a corpus: metrics against quality, Simpson's paradox, the papers' tables and figures."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from realnets.corpus.associations import STATISTICS, Association
+from realnets.corpus.metrics import COUNTS, RULES, metric_of
+from realnets.corpus.results import ALPHA, NORM, Corpus
+from realnets.corpus.table import AVERAGE, POOLED
+from realnets.kept import page_names
+from realnets.page import TEMPLATES, shown
+from realnets.simpson import UNTESTED, Simpson
+from rmt.inference import Estimate
+from rmt.inline_svg import svg_element
+from rmt.report import cell_text, effect_text, template
+
+_OTHERS = ("alpha-log-spectral-norm", "train-test", "taus", "legend")  # figures that are not of one metric
+
+
+def corpus_page(corpus: Corpus) -> str:
+    """The page of a corpus: HTML with inline style and figures, no scripts, nothing loaded. Equal results, equal bytes."""
+    from rmt import plots
+
+    groups = list(dict.fromkeys(filter(None, corpus.groups)))
+    legend = plots.svg(plots.group_legend([shown(name) for name in groups]))
+    return template("corpus.html", TEMPLATES).render(
+        source=shown(corpus.source),
+        n_models=len(corpus.rows),
+        groups=[(shown(name), corpus.groups.count(name)) for name in groups],
+        quality=shown(corpus.columns.quality),
+        unread=[shown(line, of_end=False) for line in corpus.unread],
+        remarks=[shown(line, of_end=False) for line in corpus.remarks],
+        metrics=[_summary(corpus, name) for name in corpus.table],
+        taus=svg_element(
+            plots.svg(_taus(corpus)), "taus-", "Kendall's tau of every metric, its average over groups and pooled"
+        ),
+        paradoxes=[_paradox(corpus, name, of) for name, of in corpus.paradoxes.items()],
+        heads=["group", "n", *STATISTICS.values()],
+        pairs=_pairs(corpus),
+        legend=svg_element(legend, "legend-", "markers of the groups"),
+        panels=[
+            {"title": metric_of(name).title, "kind": metric_of(name).kind, "plot": _panel(corpus, of, f"p{i}-")}
+            for i, (name, of) in enumerate(corpus.table.items())
+        ],
+        tables=[(metric_of(name).title, _rows(of)) for name, of in corpus.table.items()],
+        rules=[
+            (
+                metric_of(name).title,
+                [_effect(by_rule[rule].parts[part]["tau"]) for rule in RULES for part in (AVERAGE, POOLED)],
+            )
+            for name, by_rule in corpus.rules.items()
+        ],
+        rule_words=RULES.values(),
+        counts=COUNTS.items(),
+        model_heads=[shown(name) for name in corpus.rows[0]],
+        models=[[shown(x) if isinstance(x, str) else x for x in row.values()] for row in corpus.rows],
+        settings=corpus.settings,
+    )
+
+
+def figures(corpus: Corpus) -> dict[str, str]:
+    """Name -> SVG of the figures of the page, each with its legend apart in `legend`."""
+    from rmt import plots
+
+    groups = list(dict.fromkeys(filter(None, corpus.groups)))
+    drawn = {of.x: of for of in corpus.table.values()}
+    named = {page: drawn[name] for name, page in page_names(drawn, _OTHERS).items()}
+    if corpus.alpha_and_norm:
+        named["alpha-log-spectral-norm"] = corpus.alpha_and_norm
+    if corpus.baseline:
+        named["train-test"] = corpus.baseline
+    texts = {name: plots.svg(_figure(corpus, of)) for name, of in named.items()}
+    return texts | {"taus": plots.svg(_taus(corpus)), "legend": plots.svg(plots.group_legend(groups))}
+
+
+def _pairs(corpus: Corpus) -> list[dict[str, Any]]:
+    """The two tables of the papers beside that of the metrics, with their figures."""
+    found = []
+    for title, prefix, of in (
+        (f"{metric_of(ALPHA).title} against {metric_of(NORM).title}", "norm-", corpus.alpha_and_norm),
+        (f"{corpus.columns.baseline} against {corpus.columns.quality}", "base-", corpus.baseline),
+    ):
+        if of is not None:
+            found.append({"title": shown(title), "rows": _rows(of), "plot": _panel(corpus, of, prefix)})
+    return found
+
+
+def _summary(corpus: Corpus, name: str) -> dict[str, Any]:
+    metric, parts = metric_of(name), corpus.table[name].parts
+    return {
+        "title": shown(metric.title),
+        "name": shown(name),
+        "kind": metric.kind,
+        "needs": metric.needs,
+        "formula": metric.formula,
+        "cells": [_effect(parts[part][what]) for what in ("tau", "r2") for part in (AVERAGE, POOLED)],
+        "verdict": corpus.paradoxes[name].verdict,
+    }
+
+
+def _paradox(corpus: Corpus, name: str, found: Simpson) -> dict[str, Any]:
+    taus = [cell_text(tau) for tau in (found.tau_within, found.tau_between, found.tau_pooled)]
+    return {
+        "title": shown(metric_of(name).title),
+        "verdict": found.verdict,
+        "p": "–" if found.verdict == UNTESTED else _p(corpus.paradox_p[name]),
+        "slopes": [_effect(of) for of in (found.within, found.between, found.pooled)],
+        "eta2": cell_text(found.eta2),
+        "taus": taus,
+        "remark": found.remark,
+    }
+
+
+def _p(p: float) -> str:
+    return "–" if math.isnan(p) else "< 0.0001" if p < 1e-4 else f"{p:.4f}"
+
+
+def _rows(of: Association) -> list[tuple[str, int, list[tuple[str, str]]]]:
+    return [
+        (shown(part), found["tau"].n, [_effect(found[what]) for what in STATISTICS]) for part, found in of.parts.items()
+    ]
+
+
+def _effect(of: Estimate) -> tuple[str, str]:
+    return effect_text({"effect": of.value, "interval": of.interval})
+
+
+def _panel(corpus: Corpus, of: Association, prefix: str) -> str:
+    from rmt import plots
+
+    return svg_element(plots.svg(_figure(corpus, of)), prefix, f"{of.y} against {of.x}, by group")
+
+
+def _figure(corpus: Corpus, of: Association) -> Any:
+    from rmt import plots
+
+    x, y, names = corpus.column(of.x), corpus.column(of.y), np.array(corpus.groups, object)
+    groups = {name: (x[names == name], y[names == name]) for name in dict.fromkeys(filter(None, corpus.groups))}
+    lines = {name: line for name, pair in groups.items() if (line := _line(*pair)) is not None}
+    pooled = _line(x[names != ""], y[names != ""])
+    return plots.by_group(groups, lines, pooled, _label(of.x), _label(of.y))
+
+
+def _label(name: str) -> str:
+    return shown(metric_of(name).title)
+
+
+def _line(x: np.ndarray, y: np.ndarray) -> tuple[float, float] | None:
+    """Slope and intercept of the least squares; None where there is no line."""
+    there = np.isfinite(x) & np.isfinite(y)
+    x, y = x[there], y[there]
+    if len(x) < 2 or np.ptp(x) == 0:
+        return None
+    a = x - np.mean(x)
+    slope = float(a @ (y - np.mean(y)) / (a @ a))
+    return slope, float(np.mean(y) - slope * np.mean(x))
+
+
+def _taus(corpus: Corpus) -> Any:
+    from rmt import plots
+
+    rows = []
+    for name, of in corpus.table.items():
+        taus = {part: found["tau"] for part, found in of.parts.items()}
+        average, pooled = taus.pop(AVERAGE), taus.pop(POOLED)
+        two = {"average over groups": average, "all models": pooled}
+        rows.append((shown(metric_of(name).title), two, [tau.value for tau in taus.values()]))
+    return plots.interval_rows(rows, f"Kendall's τ with {shown(corpus.columns.quality)}", (-1.02, 1.02))
