@@ -316,8 +316,8 @@ def print_corpus(corpus: "Corpus", console: Console) -> None:
 
 
 def _estimate(of: Estimate, alone: bool = False) -> str:
-    value = _fixed(of.value, 2)
-    return value if alone or value == "-" else f"{value} [{_fixed(of.low, 2)},{_fixed(of.high, 2)}]"
+    value, low, high = (_fixed(round(x, 2) + 0.0, 2) for x in (of.value, of.low, of.high))  # no minus before zeros
+    return value if alone or value == "-" else f"{value} [{low},{high}]"
 
 
 def report_table(result: Comparison) -> dict[str, object]:

@@ -314,8 +314,9 @@ def _rows(x: ArrayLike, y: ArrayLike, name: str) -> tuple[np.ndarray, np.ndarray
 def _upper(tau: float, n: int, single: float) -> float:
     """The largest tau at which a sample's as small as this one has probability (1 - single) / 2."""
     p = (1 - single) / 2
-    grid, sorted_taus = _law_of_tau(n)
-    shares = np.array([np.searchsorted(of, tau + 1e-9, side="right") for of in sorted_taus]) / _DRAWS
+    grid, counts = _law_of_tau(n)
+    agreeing = math.floor((tau + 1) / 4 * n * (n - 1) + 1e-6)
+    shares = np.array([np.searchsorted(of, agreeing, side="right") for of in counts]) / _DRAWS
     above = np.flatnonzero(shares >= p)
     if len(above) == 0:
         return float(grid[0])
@@ -325,9 +326,12 @@ def _upper(tau: float, n: int, single: float) -> float:
     return float(grid[i] + (grid[i + 1] - grid[i]) * (shares[i] - p) / (shares[i] - shares[i + 1]))
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=_SIMULATED)
 def _law_of_tau(n: int) -> tuple[np.ndarray, list[np.ndarray]]:
-    """A grid of tau from -1 to 1, and at each the sorted taus of simulated samples of n rows, all by the same draws."""
+    """A grid of tau from -1 to 1, and at each the sorted numbers of pairs that agree in simulated samples of n rows.
+
+    All by the same draws.
+    """
     rng = np.random.default_rng(n)
     x, noise = rng.standard_normal((_DRAWS, n), np.float32), rng.standard_normal((_DRAWS, n), np.float32)
     half = np.linspace(0, 1, _STEPS)
@@ -337,5 +341,6 @@ def _law_of_tau(n: int) -> tuple[np.ndarray, list[np.ndarray]]:
     for tau in half:
         rho = math.sin(math.pi / 2 * tau)
         agree = (gaps > 0) == (rho * gaps + math.sqrt(max(1 - rho * rho, 0)) * noise_gaps > 0)
-        positive.append(np.sort(2 * np.mean(agree, axis=1) - 1))
-    return np.concatenate([-half[:0:-1], half]), [-of[::-1] for of in positive[:0:-1]] + positive
+        positive.append(np.sort(np.sum(agree, axis=1, dtype=np.uint16)))
+    negative = [len(first) - of[::-1] for of in positive[:0:-1]]
+    return np.concatenate([-half[:0:-1], half]), negative + positive

@@ -5,16 +5,17 @@ from typing import Any
 
 import numpy as np
 
+from realnets.analysis import ALPHA_CUT
 from realnets.corpus.associations import STATISTICS, Association
 from realnets.corpus.metrics import COUNTS, RULES, metric_of
 from realnets.corpus.results import ALPHA, NORM, Corpus
 from realnets.corpus.table import AVERAGE, POOLED
 from realnets.kept import page_names
 from realnets.page import TEMPLATES, shown
-from realnets.simpson import UNTESTED, Simpson
+from realnets.simpson import Simpson
 from rmt.inference import Estimate
 from rmt.inline_svg import svg_element
-from rmt.report import cell_text, effect_text, template
+from rmt.report import template
 
 _OTHERS = ("alpha-log-spectral-norm", "train-test", "taus", "legend")  # figures that are not of one metric
 
@@ -48,7 +49,7 @@ def corpus_page(corpus: Corpus) -> str:
         rules=[
             (
                 metric_of(name).title,
-                [_effect(by_rule[rule].parts[part]["tau"]) for rule in RULES for part in (AVERAGE, POOLED)],
+                [_hundredths(by_rule[rule].parts[part]["tau"]) for rule in RULES for part in (AVERAGE, POOLED)],
             )
             for name, by_rule in corpus.rules.items()
         ],
@@ -57,6 +58,7 @@ def corpus_page(corpus: Corpus) -> str:
         model_heads=[shown(name) for name in corpus.rows[0]],
         models=[[shown(x) if isinstance(x, str) else x for x in row.values()] for row in corpus.rows],
         settings=corpus.settings,
+        cut=f"{ALPHA_CUT:g}",
     )
 
 
@@ -95,36 +97,47 @@ def _summary(corpus: Corpus, name: str) -> dict[str, Any]:
         "kind": metric.kind,
         "needs": metric.needs,
         "formula": metric.formula,
-        "cells": [_effect(parts[part][what]) for what in ("tau", "r2") for part in (AVERAGE, POOLED)],
+        "cells": [_hundredths(parts[part][what]) for what in ("tau", "r2") for part in (AVERAGE, POOLED)],
         "verdict": corpus.paradoxes[name].verdict,
     }
 
 
 def _paradox(corpus: Corpus, name: str, found: Simpson) -> dict[str, Any]:
-    taus = [cell_text(tau) for tau in (found.tau_within, found.tau_between, found.tau_pooled)]
+    p = corpus.paradox_p[name]
     return {
         "title": shown(metric_of(name).title),
         "verdict": found.verdict,
-        "p": "–" if found.verdict == UNTESTED else _p(corpus.paradox_p[name]),
+        "p": "–" if math.isnan(p) else "< 0.001" if p < 1e-3 else f"{p:.3f}",
         "slopes": [_effect(of) for of in (found.within, found.between, found.pooled)],
-        "eta2": cell_text(found.eta2),
-        "taus": taus,
+        "shares": [_fixed(of) for of in (found.eta2, found.tau_within, found.tau_between, found.tau_pooled)],
         "remark": found.remark,
     }
 
 
-def _p(p: float) -> str:
-    return "–" if math.isnan(p) else "< 0.0001" if p < 1e-4 else f"{p:.4f}"
-
-
-def _rows(of: Association) -> list[tuple[str, int, list[tuple[str, str]]]]:
+def _rows(of: Association) -> list[tuple[str, str, list[tuple[str, str]]]]:
     return [
-        (shown(part), found["tau"].n, [_effect(found[what]) for what in STATISTICS]) for part, found in of.parts.items()
+        (
+            shown(part),
+            f"{found['tau'].n}" + (" groups" if part == AVERAGE else ""),
+            [_effect(found[what]) if what == "rmse" else _hundredths(found[what]) for what in STATISTICS],
+        )
+        for part, found in of.parts.items()
     ]
 
 
 def _effect(of: Estimate) -> tuple[str, str]:
-    return effect_text({"effect": of.value, "interval": of.interval})
+    """Value and interval of a number of any size."""
+    value, low, high = (f"{x:.3g}" if math.isfinite(x) else "–" for x in (of.value, *of.interval))
+    return value, f"[{low}, {high}]"
+
+
+def _hundredths(of: Estimate) -> tuple[str, str]:
+    """Value and interval of a number between -1 and 1."""
+    return _fixed(of.value), f"[{_fixed(of.low)}, {_fixed(of.high)}]"
+
+
+def _fixed(x: float) -> str:
+    return f"{round(x, 2) + 0.0:.2f}" if math.isfinite(x) else "–"  # no minus before zeros
 
 
 def _panel(corpus: Corpus, of: Association, prefix: str) -> str:

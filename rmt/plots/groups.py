@@ -60,7 +60,7 @@ def group_legend(names: Sequence[str]) -> LabFigure:
         for name, look in zip(names, _looks(len(names)), strict=True)
     ]
     handles.append(Line2D([], [], color=INK, linewidth=1.4, linestyle=_DASHED, label="all models"))
-    fig = LabFigure(figsize=(_WIDE, 0.3), layout="constrained")
+    fig = LabFigure(figsize=(_PANEL[0], 0.3), layout="constrained")
     ax = dress(fig.add_subplot())
     ax.set_axis_off()
     for handle in handles:
