@@ -129,10 +129,13 @@ def _of_whole(x: np.ndarray, y: np.ndarray, names: np.ndarray, level: float, dro
     found, of = np.unique(names, return_inverse=True)
     sizes = np.bincount(of, minlength=len(found))
     mean_x, mean_y = (np.bincount(of, v, len(found)) / np.maximum(sizes, 1) for v in (x, y))
-    inner = _Moments(x - mean_x[of], y - mean_y[of])
-    outer = _Moments(*(m[of] - np.mean(v) for m, v in ((mean_x, x), (mean_y, y))) if len(x) else (x, y))
-    whole = _Moments(*(v - np.mean(v) for v in (x, y)) if len(x) else (x, y))
-    parts = {str(name): _Moments(*(v[of == g] - np.mean(v[of == g]) for v in (x, y))) for g, name in enumerate(found)}
+    scale = float(np.max(np.abs(x), initial=0))
+    inner = _Moments(x - mean_x[of], y - mean_y[of], scale)
+    outer = _Moments(*(m[of] - np.mean(v) for m, v in ((mean_x, x), (mean_y, y))) if len(x) else (x, y), scale)
+    whole = _Moments(*(v - np.mean(v) for v in (x, y)) if len(x) else (x, y), scale)
+    parts = {
+        str(name): _Moments(*(v[of == g] - np.mean(v[of == g]) for v in (x, y)), scale) for g, name in enumerate(found)
+    }
     # What scatters is what the groups and the slope within leave; of it too come the errors of the pooled slope.
     df = len(x) - len(found) - 1
     sigma = inner.residual(df)
@@ -180,10 +183,11 @@ def _of_whole(x: np.ndarray, y: np.ndarray, names: np.ndarray, level: float, dro
 
 @dataclass(frozen=True)
 class _Moments:
-    """Sums of squares and products of two centred columns."""
+    """Sums of squares and products of two centred columns; the scale is that of x before."""
 
     x: np.ndarray
     y: np.ndarray
+    scale: float
 
     @property
     def n(self) -> int:
@@ -193,7 +197,7 @@ class _Moments:
     def xx(self) -> float:
         total = float(self.x @ self.x)
         # What rounding leaves of a column that is the same throughout its groups is no spread.
-        return total if total > (1e-13 * self.n * float(np.max(np.abs(self.x), initial=0))) ** 2 else 0.0
+        return total if total > (1e-13 * self.n * self.scale) ** 2 else 0.0
 
     @property
     def b(self) -> float:

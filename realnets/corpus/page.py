@@ -17,35 +17,36 @@ from rmt.inference import Estimate
 from rmt.inline_svg import svg_element
 from rmt.report import template
 
-_OTHERS = ("alpha-log-spectral-norm", "train-test", "taus", "legend")  # figures that are not of one metric
+_NORM, _BASELINE, _TAUS, _LEGEND = "alpha-log-spectral-norm", "train-test", "taus", "legend"
 
 
 def corpus_page(corpus: Corpus) -> str:
     """The page of a corpus: HTML with inline style and figures, no scripts, nothing loaded. Equal results, equal bytes."""
-    from rmt import plots
-
     groups = list(dict.fromkeys(filter(None, corpus.groups)))
-    legend = plots.svg(plots.group_legend([shown(name) for name in groups]))
+    pages = _figure_names(corpus)
     return template("corpus.html", TEMPLATES).render(
         source=shown(corpus.source),
         n_models=len(corpus.rows),
-        groups=[(shown(name), corpus.groups.count(name)) for name in groups],
+        n_groups=len(groups),
         quality=shown(corpus.columns.quality),
         unread=[shown(line, of_end=False) for line in corpus.unread],
         remarks=[shown(line, of_end=False) for line in corpus.remarks],
         metrics=[_summary(corpus, name) for name in corpus.table],
-        taus=svg_element(
-            plots.svg(_taus(corpus)), "taus-", "Kendall's tau of every metric, its average over groups and pooled"
-        ),
+        cut=f"{ALPHA_CUT:g}",
+        taus=_element(corpus, _TAUS, "Kendall's tau of every metric, its average over groups and pooled"),
         paradoxes=[_paradox(corpus, name, of) for name, of in corpus.paradoxes.items()],
         heads=["group", "n", *STATISTICS.values()],
         pairs=_pairs(corpus),
-        legend=svg_element(legend, "legend-", "markers of the groups"),
+        legend=_element(corpus, _LEGEND, "markers of the groups"),
         panels=[
-            {"title": metric_of(name).title, "kind": metric_of(name).kind, "plot": _panel(corpus, of, f"p{i}-")}
-            for i, (name, of) in enumerate(corpus.table.items())
+            {
+                "title": shown(metric.title),
+                "kind": metric.kind,
+                "plot": _element(corpus, pages[metric.name], f"{shown(metric.title)}, by group"),
+            }
+            for metric in corpus.metrics
         ],
-        tables=[(metric_of(name).title, _rows(of)) for name, of in corpus.table.items()],
+        tables=[(shown(metric.title), _rows(corpus.table[metric.name])) for metric in corpus.metrics],
         rules=[
             (
                 metric_of(name).title,
@@ -58,34 +59,44 @@ def corpus_page(corpus: Corpus) -> str:
         model_heads=[shown(name) for name in corpus.rows[0]],
         models=[[shown(x) if isinstance(x, str) else x for x in row.values()] for row in corpus.rows],
         settings=corpus.settings,
-        cut=f"{ALPHA_CUT:g}",
     )
 
 
 def figures(corpus: Corpus) -> dict[str, str]:
-    """Name -> SVG of the figures of the page, each with its legend apart in `legend`."""
+    """Name -> SVG of every figure of the page: the markers of the groups are in `legend`."""
     from rmt import plots
 
-    groups = list(dict.fromkeys(filter(None, corpus.groups)))
-    drawn = {of.x: of for of in corpus.table.values()}
-    named = {page: drawn[name] for name, page in page_names(drawn, _OTHERS).items()}
+    pages = _figure_names(corpus)
+    named = {pages[name]: of for name, of in corpus.table.items()}
     if corpus.alpha_and_norm:
-        named["alpha-log-spectral-norm"] = corpus.alpha_and_norm
+        named[_NORM] = corpus.alpha_and_norm
     if corpus.baseline:
-        named["train-test"] = corpus.baseline
+        named[_BASELINE] = corpus.baseline
+    groups = list(dict.fromkeys(filter(None, corpus.groups)))
     texts = {name: plots.svg(_figure(corpus, of)) for name, of in named.items()}
-    return texts | {"taus": plots.svg(_taus(corpus)), "legend": plots.svg(plots.group_legend(groups))}
+    legend = plots.group_legend([shown(name) for name in groups])
+    return texts | {_TAUS: plots.svg(_taus(corpus)), _LEGEND: plots.svg(legend)}
+
+
+def _figure_names(corpus: Corpus) -> dict[str, str]:
+    """Metric -> the name of its figure."""
+    return page_names(corpus.table, [_NORM, _BASELINE, _TAUS, _LEGEND])
+
+
+def _element(corpus: Corpus, name: str, label: str) -> str:
+    return svg_element(corpus.figures[name], f"{name}-", label)
 
 
 def _pairs(corpus: Corpus) -> list[dict[str, Any]]:
     """The two tables of the papers beside that of the metrics, with their figures."""
     found = []
-    for title, prefix, of in (
-        (f"{metric_of(ALPHA).title} against {metric_of(NORM).title}", "norm-", corpus.alpha_and_norm),
-        (f"{corpus.columns.baseline} against {corpus.columns.quality}", "base-", corpus.baseline),
+    for title, figure, of in (
+        (f"{metric_of(ALPHA).title} against {metric_of(NORM).title}", _NORM, corpus.alpha_and_norm),
+        (f"{corpus.columns.baseline} against {corpus.columns.quality}", _BASELINE, corpus.baseline),
     ):
         if of is not None:
-            found.append({"title": shown(title), "rows": _rows(of), "plot": _panel(corpus, of, prefix)})
+            title = shown(title)
+            found.append({"title": title, "rows": _rows(of), "plot": _element(corpus, figure, f"{title}, by group")})
     return found
 
 
@@ -138,12 +149,6 @@ def _hundredths(of: Estimate) -> tuple[str, str]:
 
 def _fixed(x: float) -> str:
     return f"{round(x, 2) + 0.0:.2f}" if math.isfinite(x) else "–"  # no minus before zeros
-
-
-def _panel(corpus: Corpus, of: Association, prefix: str) -> str:
-    from rmt import plots
-
-    return svg_element(plots.svg(_figure(corpus, of)), prefix, f"{of.y} against {of.x}, by group")
 
 
 def _figure(corpus: Corpus, of: Association) -> Any:

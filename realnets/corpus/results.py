@@ -208,6 +208,13 @@ class Corpus:
         coords = {"model": as_array(labels), "metric": as_array(names), "part": as_array(parts)}
         return xr.Dataset(variables, coords=coords, attrs=attrs)
 
+    @cached_property
+    def figures(self) -> dict[str, str]:
+        """Name -> SVG of the figures of the page."""
+        from realnets.corpus.page import figures  # which draws
+
+        return figures(self)
+
     def to_html(self) -> str:
         """One self-contained page: summary, paradoxes, the papers' tables and figures, all models."""
         from realnets.corpus.page import corpus_page  # which draws
@@ -216,11 +223,9 @@ class Corpus:
 
     def write(self, folder: Path) -> None:
         """Write models.csv, corpus.nc, corpus.json, tables/NAME.csv, figures/NAME.svg and index.html into a folder."""
-        from realnets.corpus.page import figures
-
         for name, text in self.tables().items():
             write_text(folder / "tables" / f"{name}.csv", text)
-        for name, text in figures(self).items():
+        for name, text in self.figures.items():
             write_text(folder / "figures" / f"{name}.svg", text)
         write_text(folder / "models.csv", self.to_csv())
         write_text(folder / "corpus.json", self.to_json())
@@ -260,9 +265,14 @@ def examine(
         say(f"error: {line}")
     nothing = Measured({}, [], [])
     known = {model.name: model.ready | measured.get(model.name, nothing).metrics for model in table.models}
-    names = list(dict.fromkeys(name for of in known.values() for name, x in of.items() if math.isfinite(x)))
+    names = list(dict.fromkeys(name for of in known.values() for name in of))
     metrics = sorted(
-        (metric_of(name) for name in names if name in METRICS or not is_measured(name)),
+        (
+            metric_of(name)
+            for name in names
+            if (name in METRICS or not is_measured(name))
+            and any(math.isfinite(of.get(name, math.nan)) for of in known.values())
+        ),
         key=lambda metric: list(METRICS).index(metric.name) if metric.name in METRICS else len(METRICS),
     )
     if not metrics:

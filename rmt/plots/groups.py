@@ -33,7 +33,10 @@ def by_group(
         xlabel: what x is.
         ylabel: what y is.
     """
-    fig, [[ax]] = figure(panel=_PANEL)
+    # Fixed margins: a layout that measures its text takes longer than all else here.
+    fig = LabFigure(figsize=_PANEL)
+    ax = dress(fig.add_subplot())
+    fig.subplots_adjust(left=0.2, right=0.97, bottom=0.17, top=0.96)
     drawn = []
     for (name, (x, y)), look in zip(groups.items(), _looks(len(groups)), strict=True):
         there = np.isfinite(x) & np.isfinite(y)
@@ -48,7 +51,7 @@ def by_group(
         return fig
     if pooled is not None:
         _line(ax, every, pooled, color=INK, linewidth=1.4, linestyle=_DASHED, zorder=4)
-    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.set(xlabel=_text(xlabel), ylabel=_text(ylabel))
     return fig
 
 
@@ -56,7 +59,7 @@ def by_group(
 def group_legend(names: Sequence[str]) -> LabFigure:
     """The markers of `by_group`, drawn once for all of its panels."""
     handles = [
-        Line2D([], [], **look, linestyle="-", linewidth=1.3, label=name)
+        Line2D([], [], **look, linestyle="-", linewidth=1.3, label=_text(name))
         for name, look in zip(names, _looks(len(names)), strict=True)
     ]
     handles.append(Line2D([], [], color=INK, linewidth=1.4, linestyle=_DASHED, label="all models"))
@@ -97,11 +100,16 @@ def interval_rows(
         ax.plot(
             shown, [place] * len(shown), color=INK, marker="|", linestyle="none", markersize=7, label=label, zorder=2
         )
-    ax.set_yticks(range(len(rows)), [name for name, _, _ in rows])
-    ax.set(xlim=limits, ylim=(len(rows) - 0.4, -0.6), xlabel=xlabel)
+    ax.set_yticks(range(len(rows)), [_text(name) for name, _, _ in rows])
+    ax.set(xlim=limits, ylim=(len(rows) - 0.4, -0.6), xlabel=_text(xlabel))
     ax.grid(False, axis="y")
     legend(fig)
     return fig
+
+
+def _text(name: str) -> str:
+    """A name that is drawn as it is: no mathematics between dollars, and in the legend though it begins with an underscore."""
+    return (" " if name.startswith("_") else "") + name.replace("$", r"\$")
 
 
 def _looks(n: int) -> list[dict[str, Any]]:
