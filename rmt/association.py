@@ -210,7 +210,8 @@ def pooled_interval(
     """tau, R^2 or RMSE over all rows, with an interval for these very groups: only rows within a group are drawn at random.
 
     By the influence of each row on artanh(tau), artanh(r) or log RMSE, whose variance within the groups gives the standard
-    error, with Student's quantile of n - G - 1 degrees of freedom for G groups. Groups of one row are taken as one group.
+    error, with Student's quantile of n - G - 1 degrees of freedom for G groups. Groups of one row are taken as one group. A
+    group that is alone has its own interval.
 
     Args:
         statistic: tau, r2 or rmse.
@@ -238,6 +239,8 @@ def pooled_interval(
         parts = [part for part in parts if len(part[0]) > 1] + [
             tuple(np.concatenate(of) for of in zip(*lone, strict=True))
         ]
+    if len(parts) == 1:
+        return whole
     sizes = [len(a) for a, _ in parts]
     df = sum(sizes) - len(sizes) - 1
     least, most = RANGES[statistic]

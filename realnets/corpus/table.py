@@ -64,10 +64,8 @@ class Model:
 
     @property
     def measured(self) -> bool:
-        """Whether its metrics are to be measured: it has a file, and the table none of the metrics of weights."""
-        return bool(self.file) and not any(
-            math.isfinite(self.ready.get(name, math.nan)) for name in (*OF_WEIGHTS, "distance_from_init")
-        )
+        """Whether its metrics are to be measured: it has a file, and the table no mean over its layers."""
+        return bool(self.file) and not any(math.isfinite(self.ready.get(name, math.nan)) for name in OF_WEIGHTS)
 
 
 @dataclass(frozen=True)

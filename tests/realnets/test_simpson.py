@@ -89,7 +89,7 @@ def test_what_cannot_be_tested_says_why():
 
 def test_of_several_metrics_few_families_have_a_wrong_verdict():
     """Five that go with the means of the groups and with nothing within; alone, about one family in five has one."""
-    rng, sizes, n, wrong, alone = np.random.default_rng(3), TASKS["Task2"], 300, 0, 0
+    rng, sizes, n, wrong, alone = np.random.default_rng(3), TASKS["Task2"], 150, 0, 0
     for _ in range(n):
         y, group = corpus(rng, sizes, 0, 1)[1:]
         metrics = {str(i): corpus(rng, sizes, 0, 1)[0] for i in range(5)}
