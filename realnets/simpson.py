@@ -131,11 +131,8 @@ def _of_whole(x: np.ndarray, y: np.ndarray, names: np.ndarray, level: float, dro
     mean_x, mean_y = (np.bincount(of, v, len(found)) / np.maximum(sizes, 1) for v in (x, y))
     scale = float(np.max(np.abs(x), initial=0))
     inner = _Moments(x - mean_x[of], y - mean_y[of], scale)
-    outer = _Moments(*(m[of] - np.mean(v) for m, v in ((mean_x, x), (mean_y, y))) if len(x) else (x, y), scale)
-    whole = _Moments(*(v - np.mean(v) for v in (x, y)) if len(x) else (x, y), scale)
-    parts = {
-        str(name): _Moments(*(v[of == g] - np.mean(v[of == g]) for v in (x, y)), scale) for g, name in enumerate(found)
-    }
+    outer, whole = _centred(mean_x[of], mean_y[of], scale), _centred(x, y, scale)
+    parts = {str(name): _centred(x[of == g], y[of == g], scale) for g, name in enumerate(found)}
     # What scatters is what the groups and the slope within leave; of it too come the errors of the pooled slope.
     df = len(x) - len(found) - 1
     sigma = inner.residual(df)
@@ -217,6 +214,10 @@ class _Moments:
             return Estimate(self.b, -math.inf, math.inf, self.n)
         off = float(stats.t.isf(level / 2, df)) * sigma / math.sqrt(self.xx)
         return Estimate(self.b, self.b - off, self.b + off, self.n)
+
+
+def _centred(x: np.ndarray, y: np.ndarray, scale: float) -> _Moments:
+    return _Moments(x - np.mean(x), y - np.mean(y), scale) if len(x) else _Moments(x, y, scale)
 
 
 def _p(t: float, df: int) -> float:

@@ -53,7 +53,7 @@ METRICS = {
         Metric("sharpness", "Sharpness", SCALE, _GRADIENTS, "as the table has it"),
     )
 }
-"""Name -> metric: those that are measured here, and those that tables bring under these names; svd_smoothing_... is one too."""
+"""Name -> metric: those that are measured here, and those that tables bring; svd_smoothing_..., of any percentage, is one too."""
 
 OF_WEIGHTS = tuple(METRICS)[:7]
 """Those that are means over layers."""
@@ -75,11 +75,23 @@ COUNTS = {
 """How many layers a model has of each kind."""
 
 
-def metric_of(name: str) -> Metric:
-    """The metric of a column, of any name."""
-    if smoothing := re.fullmatch(r"svd_smoothing_(\w+)", name):
-        return Metric(name, f"SVDSmoothing {smoothing[1].replace('_', ' ')}", SHAPE, _DATA, "as the table has it")
-    return METRICS.get(name) or Metric(name, name, NEITHER, "the table", "as the table has it")
+def metric_of(column: str) -> Metric:
+    """The metric of a column: by its name here or in the papers, whatever its capitals and underscores; of others by itself."""
+    squeezed = _squeezed(column)
+    if squeezed.startswith("svdsmoothing") and (kept := squeezed.removeprefix("svdsmoothing")):
+        return Metric(f"svd_smoothing_{kept}", f"SVDSmoothing{kept.capitalize()}", SHAPE, _DATA, "as the table has it")
+    return (
+        METRICS.get(column)
+        or _BY_TITLE.get(squeezed)
+        or Metric(column, column, NEITHER, "the table", "as the table has it")
+    )
+
+
+def _squeezed(name: str) -> str:
+    return re.sub(r"[\s_]", "", name).casefold()
+
+
+_BY_TITLE = {_squeezed(metric.title): metric for metric in METRICS.values()}
 
 
 def is_metric(name: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from realnets.corpus.metrics import OF_WEIGHTS, is_measured, is_metric
+from realnets.corpus.metrics import OF_WEIGHTS, is_measured, is_metric, metric_of
 from rmt.datafiles import cell_number, load_table, shown_name
 from rmt.errors import InputError
 
@@ -38,6 +38,10 @@ class Columns:
     quality: str = "test_accuracy"
     baseline: str = "train_accuracy"
     metrics: tuple[str, ...] = ()
+
+
+ROLES = ("model", "file", "initial", "group", "quality", "baseline")
+"""What a column can be, beside a metric or a setting."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +107,8 @@ def read_table(file: Path, columns: Columns = Columns(), where: Sequence[str] = 
     place = {name: i for i, name in enumerate(names)}
     columns = _present(source, place, columns)
     rows = _chosen(source, place, rows, where)
-    metrics = [name for name in names if is_metric(name) or is_measured(name) or name in columns.metrics]
-    taken = {columns.model, columns.file, columns.initial, columns.group, columns.quality, columns.baseline, *metrics}
+    metrics = _metrics(source, names, columns)
+    taken = {*(getattr(columns, role) for role in ROLES), *metrics}
     others = [name for name in names if name and name not in taken]
     numeric = {name for name in others if all(_is_number(cells[place[name]]) for _, cells in rows)}
     models: dict[str, Model] = {}
@@ -136,7 +140,7 @@ def read_table(file: Path, columns: Columns = Columns(), where: Sequence[str] = 
             initial=_source(file, text(columns.initial)),
             quality=number(columns.quality),
             baseline=number(columns.baseline),
-            ready={metric: number(metric) for metric in metrics},
+            ready={metric: number(column) for column, metric in metrics.items()},
             settings={other: number(other) if other in numeric else text(other) for other in others},
         )
         lines[name] = line
@@ -153,7 +157,7 @@ def read_table(file: Path, columns: Columns = Columns(), where: Sequence[str] = 
 def _present(source: str, place: dict[str, int], columns: Columns) -> Columns:
     """The columns that the table has."""
     there = {}
-    for role in ("model", "file", "initial", "group", "quality", "baseline"):
+    for role in ROLES:
         name, usual = getattr(columns, role), getattr(Columns, role)
         if name not in place and (name != usual or role in ("model", "quality")):
             raise _no_column(source, place, name, f"; name another with --{role}" if name == usual else "")
@@ -161,6 +165,22 @@ def _present(source: str, place: dict[str, int], columns: Columns) -> Columns:
     if missing := next((name for name in columns.metrics if name not in place), None):
         raise _no_column(source, place, missing, "")
     return Columns(**there, metrics=columns.metrics)
+
+
+def _metrics(source: str, names: Sequence[str], columns: Columns) -> dict[str, str]:
+    """Column -> the name of its metric."""
+    roles = [getattr(columns, role) for role in ROLES]
+    found: dict[str, str] = {}
+    for column in names:
+        if column in roles or not (is_metric(column) or is_measured(column) or column in columns.metrics):
+            continue
+        name = metric_of(column).name
+        if twice := next((other for other, of in found.items() if of == name), None):
+            raise InputError(
+                f"{source}: columns {twice!r} and {column!r} are both {metric_of(column).title}; leave one out"
+            )
+        found[column] = name
+    return found
 
 
 def _no_column(source: str, place: dict[str, int], name: str, advice: str) -> InputError:

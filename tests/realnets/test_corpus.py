@@ -245,6 +245,11 @@ BROKEN = {
     "no name": (HEAD + ",x,1,2\n", [], "line 2: has no name in column model"),
     "average": (HEAD + "a,x,1,2\nb,AVG,1,2\n", [], "line 3: group 'AVG' is what a row of all groups is called"),
     "two columns": ("model,alpha,alpha,test_accuracy\na,1,2,3\n", [], "2 columns are called 'alpha'"),
+    "one metric twice": (
+        "model,Alpha,alpha,test_accuracy\na,1,2,3\n",
+        [],
+        "columns 'Alpha' and 'alpha' are both Alpha",
+    ),
     "short row": (HEAD + "a,x,1\n", [], "line 2: has 3 columns, the first row has 4"),
     "empty": ("", [], "is empty"),
     "head alone": (HEAD, [], "has column names but no rows"),
@@ -335,6 +340,25 @@ def test_the_page_is_safe_whatever_the_names_are(tmp_path):
         "legend.svg",
         "taus.svg",
     ]
+
+
+def test_columns_are_known_by_the_names_of_the_papers_too(tmp_path):
+    head = "model,test_accuracy,Alpha,LogSpectralNorm,AlphaHat,alpha_hat,Sharpness,SVDSmoothing10,svd_smoothing_tail,epochs\n"
+    (tmp_path / "t.csv").write_text(head + "a,1,2,3,4,5,6,7,8,9\nb,2,2,3,4,5,6,7,8,9\n")
+    corpus = examine(read_table(tmp_path / "t.csv"))
+    names = [
+        "alpha",
+        "log_spectral_norm",
+        "alpha_weighted",
+        "alpha_hat",
+        "sharpness",
+        "svd_smoothing_10",
+        "svd_smoothing_tail",
+    ]
+    assert [metric.name for metric in corpus.metrics] == names
+    assert [corpus.rows[0][name] for name in names] == list(range(2, 9))
+    assert [metric.kind for metric in corpus.metrics] == ["shape", "scale", "both", "both", "scale", "shape", "shape"]
+    assert corpus.rows[0]["epochs"] == 9
 
 
 def test_csv_of_models_is_plain(table):
