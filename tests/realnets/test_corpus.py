@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torchfiles as tf
 import xarray as xr
+from conftest import ROOT
 from safetensors.numpy import save_file
 from test_commands import error_line, run
 from test_page import Page
@@ -26,6 +27,9 @@ from realnets.sources import read_layers
 from rmt.calibration.card import LEVEL
 
 SIZES = (18, 18, 6, 12)  # the contest's second task
+
+
+README = (ROOT / "README.md").read_text()
 
 
 def planted(path: Path, rng: np.random.Generator, sizes=SIZES, metrics=("alpha", "log_spectral_norm", "ks")) -> Path:
@@ -359,6 +363,13 @@ def test_columns_are_known_by_the_names_of_the_papers_too(tmp_path):
     assert [corpus.rows[0][name] for name in names] == list(range(2, 9))
     assert [metric.kind for metric in corpus.metrics] == ["shape", "scale", "both", "both", "scale", "shape", "shape"]
     assert corpus.rows[0]["epochs"] == 9
+
+
+def test_readme_shows_what_the_published_series_give(reference):
+    series = reference / "contest" / "series_tables.csv"
+    result = run("corpus", series, "--quality", "top1_accuracy", "--group", "source")
+    shown = README.split("```text\nmetric")[1].split("```")[0].splitlines()[1]
+    assert shown in [line.rstrip() for line in result.stdout.splitlines()]
 
 
 def test_csv_of_models_is_plain(table):
