@@ -24,6 +24,7 @@ from realnets.corpus.metrics import OF_WEIGHTS, of_layers, with_noise
 from realnets.cutting import Conv
 from realnets.simpson import NONE, REVERSAL, STRONG
 from realnets.sources import read_layers
+from rmt.association import average_interval, kendall_interval, pooled_interval
 from rmt.calibration.card import LEVEL
 
 SIZES = (18, 18, 6, 12)  # the contest's second task
@@ -113,7 +114,12 @@ def test_intervals_of_the_tables_hold_together(tmp_path):
         held["none"] += corpus.paradoxes["ks"].verdict == corpus.paradoxes["log_spectral_norm"].verdict == NONE
         assert corpus.paradoxes["alpha"].verdict in (STRONG, REVERSAL)
     assert min(held.values()) / n > 0.95 - 3 * math.sqrt(0.95 * 0.05 / n), held
-    assert corpus.table["ks"].comparisons == {"groups": 4, "AVG": 3, "pooled": 3}
+    found, columns = corpus.table["ks"], (corpus.column("ks"), corpus.column("test_accuracy"))
+    assert found.comparisons == {"groups": 4, "AVG": 3, "pooled": 3}
+    assert found.parts["AVG"]["tau"] == average_interval("tau", *columns, corpus.groups, comparisons=3)
+    assert found.parts["pooled"]["r2"] == pooled_interval("r2", *columns, corpus.groups, comparisons=3)
+    first = slice(SIZES[0])
+    assert found.parts["0xx"]["tau"] == kendall_interval(*(of[first] for of in columns), comparisons=4)
 
 
 def test_metrics_of_weights_are_those_by_hand(tmp_path):
@@ -286,7 +292,7 @@ def test_poor_tables_are_survived_and_said(tmp_path):
         "c;x;;2;5",
         "d;y;1;2;5",
         "e;z;3;2;5",
-        "f;z;4;2;5",
+        "f;z;4;3;5",
         "g;;5;2;5",
         "h;x;3;3;5",
         "i;x;4;9;5",
