@@ -140,6 +140,7 @@ def average_interval(
     Of tau and RMSE the distances of each group's limits from its value are added in quadrature. The R^2 of a small group is too
     large on average, which a mean over groups does not mend. So its interval has the rho^2 at which the observed mean of R^2 is
     no rare one, were rho^2 that of every group, which scatters most; that mean is taken to have the beta law with its two moments.
+    The interval of a weak correlation may lie below the mean.
 
     Args:
         statistic: tau, r2 or rmse.

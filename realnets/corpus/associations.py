@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from realnets.analysis import as_json
 from realnets.corpus.table import AVERAGE, POOLED
 from rmt.association import FEWEST_OF_GROUP, INTERVALS, RANGES, average_interval, pooled_interval
 from rmt.inference import Estimate
@@ -36,10 +37,7 @@ class Association:
             "x": self.x,
             "y": self.y,
             "comparisons": self.comparisons,
-            "parts": {
-                part: {name: {"value": of.value, "interval": of.interval, "n": of.n} for name, of in found.items()}
-                for part, found in self.parts.items()
-            },
+            "parts": {part: as_json(found, "value") for part, found in self.parts.items()},
         }
 
 

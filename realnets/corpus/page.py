@@ -119,8 +119,15 @@ def _paradox(corpus: Corpus, name: str, found: Simpson) -> dict[str, Any]:
         "title": shown(metric_of(name).title),
         "verdict": found.verdict,
         "p": "–" if math.isnan(p) else "< 0.001" if p < 1e-3 else f"{p:.3f}",
-        "slopes": [_effect(of) for of in (found.within, found.between, found.pooled)],
-        "shares": [_fixed(of) for of in (found.eta2, found.tau_within, found.tau_between, found.tau_pooled)],
+        "slopes": [
+            (*_effect(slope), _fixed(tau))
+            for slope, tau in (
+                (found.within, found.tau_within),
+                (found.between, found.tau_between),
+                (found.pooled, found.tau_pooled),
+            )
+        ],
+        "eta2": _fixed(found.eta2),
         "remark": found.remark,
     }
 

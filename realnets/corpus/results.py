@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from realnets.analysis import rows_as_csv
+from realnets.analysis import as_json, rows_as_csv
 from realnets.corpus.associations import STATISTICS, Association, associate
 from realnets.corpus.measured import Measured, measure_models
 from realnets.corpus.metrics import COUNTS, METRICS, OF_WEIGHTS, RULES, Metric, is_measured, metric_of
@@ -127,18 +127,15 @@ class Corpus:
                 name: {RULES[rule]: of.plain() for rule, of in by_rule.items()} for name, by_rule in self.rules.items()
             },
             "simpson": {
-                name: {
-                    key: {"value": of.value, "interval": of.interval, "n": of.n} if isinstance(of, Estimate) else of
-                    for key, of in vars(found).items()
-                    if key != "slopes"
-                }
-                | {"p_holm": self.paradox_p[name]}
+                name: {key: of for key, of in vars(found).items() if not isinstance(of, Estimate)}
+                | as_json({key: of for key, of in vars(found).items() if isinstance(of, Estimate)}, "value")
+                | {"slopes": as_json(found.slopes, "value"), "p_holm": self.paradox_p[name]}
                 for name, found in self.paradoxes.items()
             },
             "remarks": self.remarks,
             "unread": self.unread,
         }
-        return json.dumps(plain(tree), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+        return json.dumps(plain(tree), indent=2, allow_nan=False) + "\n"
 
     def to_csv(self) -> str:
         """The models as a table that `read_table` takes, with their metrics."""
@@ -180,33 +177,53 @@ class Corpus:
         """
         import xarray as xr
 
-        labels = [row[self.columns.model] for row in self.rows]
         rows = [{name: of for name, of in row.items() if name != self.columns.model} for row in self.rows]
-        variables: dict[str, Any] = dict(of_columns(rows, "model", _about))
-        if not self.columns.group:
-            variables["group"] = ("model", as_array(self.groups), {"long_name": "group"})
-        names = list(self.table)
-        parts = list(next(iter(self.table.values())).parts) if names else []
-        pair = ("metric", "part")
-        for what, sign in STATISTICS.items():
-            of = [stack([self.table[name].parts[part][what] for part in parts]) for name in names]
-            for end, said in (("value", "{}"), ("low", "lower end of its interval"), ("high", "upper end")):
-                values = np.array([getattr(each, end) for each in of]).reshape(len(names), len(parts))
-                key = what if end == "value" else f"{what}_{end}"
-                variables[key] = (pair, values, {"long_name": said.format(f"{sign} of metric and quality")})
-        paradoxes = [self._paradox_row(name) for name in names]
-        variables |= {f"simpson_{name}": of for name, of in of_columns(paradoxes, "metric", lambda name: {}).items()}
-        variables.pop("simpson_metric", None)
         layers = [{f"layer_{name}": of for name, of in row.items()} for row in self.layers]
+        paradoxes = [self._paradox_row(name) for name in self.table]
+        parts = list(next(iter(self.table.values())).parts)
+        coords = {
+            "model": as_array([row[self.columns.model] for row in self.rows]),
+            "metric": as_array(list(self.table)),
+            "part": as_array(parts),
+        }
+        variables: dict[str, Any] = self._statistics(parts)
+        found = of_columns(paradoxes, "metric", lambda name: {})
+        variables |= {f"simpson_{name}": of for name, of in found.items() if name != "metric"}
         variables |= of_columns(layers, "layer", lambda name: {})
+        taken = {*variables, *coords, "layer"}
+        models = of_columns(rows, "model", _about)
+        # netCDF has no slash in a name
+        variables |= {f"table_{name}" if name in taken else name.replace("/", "|"): of for name, of in models.items()}
+        if not self.columns.group:
+            variables.setdefault("group", ("model", as_array(self.groups), {"long_name": "group"}))
         attrs = {
             "source": self.source,
             **{f"column_{name}": of for name, of in asdict(self.columns).items() if isinstance(of, str)},
             **self.settings,
             **versions(),
         }
-        coords = {"model": as_array(labels), "metric": as_array(names), "part": as_array(parts)}
         return xr.Dataset(variables, coords=coords, attrs=attrs)
+
+    def _statistics(self, parts: Sequence[str]) -> dict[str, Any]:
+        """The numbers of all tables as variables of a dataset."""
+        found: dict[str, Any] = {}
+        for prefix, tables, dims, of in (
+            ("", list(self.table.values()), ("metric", "part"), "metric and quality"),
+            ("alpha_norm_", [self.alpha_and_norm], ("part",), "Alpha and LogSpectralNorm"),
+            ("baseline_", [self.baseline], ("part",), "baseline and quality"),
+        ):
+            known = [table for table in tables if table is not None]
+            for what, sign in STATISTICS.items() if known else ():
+                numbers = [stack([table.parts[part][what] for part in parts]) for table in known]
+                for end, said in (
+                    ("value", ""),
+                    ("low", "lower end of the interval of "),
+                    ("high", "upper end of the interval of "),
+                ):
+                    values = np.array([getattr(each, end) for each in numbers])
+                    key = f"{prefix}{what}" if end == "value" else f"{prefix}{what}_{end}"
+                    found[key] = (dims, values if len(dims) > 1 else values[0], {"long_name": f"{said}{sign} of {of}"})
+        return found
 
     @cached_property
     def figures(self) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Models in groups: one number against another with a line for each group and one for all, and intervals side by side."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,10 +9,11 @@ from jaxtyping import Float
 from matplotlib.lines import Line2D
 
 from rmt.inference import Estimate
-from rmt.plots.figures import COLOURS, INK, MARKERS, LabFigure, dress, figure, legend, nothing, styled
+from rmt.plots.figures import COLOURS, INK, MARKERS, LabFigure, dress, figure, legend, legend_columns, nothing, styled
 
 _PANEL = (4.3, 3.3)  # inches: three across a desktop page when it shrinks them, one on a phone
 _WIDE = 9.6  # inches: across a desktop page; a phone scrolls it
+_LEGEND, _LEGEND_ROW = 5.4, 0.23  # inches, which a phone can shrink
 _ROW = 0.34  # inches of one row of intervals
 _DASHED: Any = (0, (5, 2.5))
 
@@ -63,12 +65,10 @@ def group_legend(names: Sequence[str]) -> LabFigure:
         for name, look in zip(names, _looks(len(names)), strict=True)
     ]
     handles.append(Line2D([], [], color=INK, linewidth=1.4, linestyle=_DASHED, label="all models"))
-    fig = LabFigure(figsize=(_PANEL[0], 0.3), layout="constrained")
-    ax = dress(fig.add_subplot())
-    ax.set_axis_off()
-    for handle in handles:
-        ax.add_line(handle)
-    legend(fig)
+    labels = [str(handle.get_label()) for handle in handles]
+    columns = legend_columns(labels, _LEGEND)
+    fig = LabFigure(figsize=(_LEGEND, _LEGEND_ROW * (math.ceil(len(labels) / columns) + 1)))
+    fig.legend(handles, labels, ncols=columns, loc="center left", handlelength=1.8, columnspacing=1.4)
     return fig
 
 

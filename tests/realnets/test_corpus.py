@@ -71,6 +71,7 @@ def test_the_paradox_is_found_where_it_was_planted_and_everything_is_written(tab
     assert line.rstrip().endswith("strong reversal")
     tree = json.loads((tmp_path / "out" / "corpus.json").read_text())
     assert [of["verdict"] for of in tree["simpson"].values()] == [STRONG, NONE, NONE]
+    assert set(tree["simpson"]["alpha"]["slopes"]) == {"0xx", "1xx", "2xx", "3xx"}
     assert {name: of["x"] for name, of in tree["metrics_against_quality"].items()} == {
         name: name for name in ("alpha", "log_spectral_norm", "ks")
     }
@@ -80,6 +81,9 @@ def test_the_paradox_is_found_where_it_was_planted_and_everything_is_written(tab
         assert [found.tau, found.tau_low, found.tau_high] == pytest.approx([tau["value"], *tau["interval"]])
         assert ds.sel(metric="alpha").simpson_verdict.item() == STRONG
         assert ds.alpha.attrs["kind"] == "shape"
+        pair = tree["alpha_and_log_spectral_norm"]["parts"]["1xx"]["rmse"]
+        assert ds.alpha_norm_rmse_high.sel(part="1xx").item() == pytest.approx(pair["interval"][1])
+        assert ds.baseline_r2.sel(part="pooled") == pytest.approx(tree["baseline"]["parts"]["pooled"]["r2"]["value"])
         assert ds.sel(model="1-3").batch_size == 8
     texts = {path.stem: path.read_text() for path in (tmp_path / "out" / "tables").iterdir()}
     tables = {name: list(csv.DictReader(io.StringIO(text))) for name, text in texts.items()}
@@ -376,6 +380,18 @@ def test_readme_shows_what_the_published_series_give(reference):
     result = run("corpus", series, "--quality", "top1_accuracy", "--group", "source")
     shown = README.split("```text\nmetric")[1].split("```")[0].splitlines()[1]
     assert shown in [line.rstrip() for line in result.stdout.splitlines()]
+
+
+def test_columns_may_be_called_like_dimensions_and_statistics(tmp_path):
+    head = "name,model,metric,part,layer,tau,simpson_p,lr/wd,test_accuracy,alpha\n"
+    (tmp_path / "t.csv").write_text(head + "a,m,n,p,l,1,2,9,3,4\nb,m,n,p,l,1,2,9,4,5\n")
+    examine(read_table(tmp_path / "t.csv", Columns(model="name"))).write(tmp_path / "out")
+    ds = xr.load_dataset(tmp_path / "out" / "corpus.nc")
+    assert ds["lr|wd"].values.tolist() == [9, 9]
+    assert ds.model.values.tolist() == ["a", "b"]
+    assert ds.table_model.values.tolist() == ["m", "m"]
+    assert ds.table_tau.values.tolist() == [1, 1]
+    assert ds.tau.dims == ("metric", "part")
 
 
 def test_csv_of_models_is_plain(table):
