@@ -94,7 +94,7 @@ def depth(layers: Depth, looks: Mapping[str, tuple[str, str]]) -> LabFigure:
         top.stairs(layers.threshold, edges, baseline=None, color=INK, linewidth=1.3, label="5 % of noise is below")
         ends.append(layers.threshold)
     _alpha_axis(top, np.concatenate(ends), "y")
-    bottom.set(xlabel="layer, in the order of the file", ylabel="log10 of the\nspectral norm²")
+    bottom.set(xlabel="layer, in order of depth", ylabel="log10 of the\nspectral norm²")
     bottom.set_xlim(0, len(place) + 1)
     bottom.xaxis.get_major_locator().set_params(integer=True)
     bottom.axhline(0, color=GREY, linewidth=0.8, zorder=0)
