@@ -14,8 +14,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy
 from jaxtyping import Array, ArrayLike, Float, Key
-from scipy import optimize, special, stats
 
 from rmt import metrics
 from rmt.calibration.spikes import spike_threshold
@@ -116,7 +116,7 @@ def null_test(
         rising = np.log if power == 0 else lambda x: math.copysign(1, power) * x**power
         y, x = float(rising(observed)), rising(replicates)
         t = float((y - np.mean(x)) / (np.std(x, ddof=1) * math.sqrt(1 + 1 / n)))
-        p = sides * float(stats.t.sf(abs(t) if two_sided else t, n - 1))
+        p = sides * float(scipy.stats.t.sf(abs(t) if two_sided else t, n - 1))
     return NullTest(observed, median, t, p, min(1.0, sides * (r + 1) / (n + 1)), r == 0)
 
 
@@ -225,12 +225,12 @@ def fitted_student(W: Float[np.ndarray, "N M"]) -> Student:
     def loss(parameters: np.ndarray) -> float:
         log_df, log_scale = parameters
         df = math.exp(log_df)
-        log_norm = special.gammaln((df + 1) / 2) - special.gammaln(df / 2) - log_df / 2 - log_scale
+        log_norm = scipy.special.gammaln((df + 1) / 2) - scipy.special.gammaln(df / 2) - log_df / 2 - log_scale
         return -(log_norm - (df + 1) / 2 * share @ np.log1p(np.exp(2 * (log_size - log_scale)) / df))
 
     start = [math.log(5.0), float(np.log(np.median(size) / 0.7))]
     bounds = [(math.log(0.05), math.log(_LIGHT)), (start[1] - 20, start[1] + 20)]
-    log_df, log_scale = optimize.minimize(loss, start, method="L-BFGS-B", bounds=bounds).x
+    log_df, log_scale = scipy.optimize.minimize(loss, start, method="L-BFGS-B", bounds=bounds).x
     return Student(math.exp(log_df), location, math.exp(log_scale))
 
 
