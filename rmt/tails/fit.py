@@ -16,7 +16,7 @@ from rmt.spectra.base import svd_floor
 from rmt.tails.base import MIN_POINTS, Method, Sample, Status, TailFit, failed, graver, log_ratio
 from rmt.tails.clauset import Clauset
 
-_SHORTEST = 512
+_SHORTEST = 1024
 """One set of fewer values is fitted as if it had so many, by one program for all of them: its fit takes less than the call."""
 
 

@@ -20,18 +20,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from peers import plain, silenced, update_readme, write  # first: it sets the number of threads
+from peers import cell, plain, update_readme, write  # first: it sets the number of threads
 
 # isort: split
-import jax
 import numpy as np
 
 import realnets
@@ -164,26 +161,17 @@ def made(folder: Path) -> Example:
 
 # The runs.
 
-_MINE = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
-
 
 def run(side: str, task: str, file: Path, threads: int, cache: Path, folder: Path | None = None) -> dict[str, Any]:
     """One run of `one_side.py`: what it says, and the seconds of the whole process."""
     few = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
     command = [sys.executable, str(Path(__file__).with_name("one_side.py")), side, task, str(file), str(threads)]
-    processors = sorted(_MINE)[-threads:]
-
-    def confined() -> None:
-        if hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(0, processors)
-
     begin = time.perf_counter()
     done = subprocess.run(
         command + ([] if folder is None else [str(folder)]),
         env=os.environ | few | {"XDG_CACHE_HOME": str(cache), "PYTHONWARNINGS": "ignore"},
         capture_output=True,
         text=True,
-        preexec_fn=confined,
     )
     whole = time.perf_counter() - begin
     if done.returncode:
@@ -272,3 +260,209 @@ def compared(of: Example, cache: Path) -> dict[str, Any]:
         "largest difference": {column: max(found, default=None) for column, found in differences.items()},
         "differing": differing,
     }
+
+
+# The times and the memory.
+
+
+def timed(of: Sequence[Example], threads: int, pairs: int, cache: Path) -> dict[str, Any]:
+    """From the file to the table: medians over pairs of runs, ours and theirs in turns; ratios are of a pair."""
+    rows, whole = [], {"ours": 0.0, "weightwatcher": 0.0}
+    parts = {part: dict(whole) for part in ("process", "table", "again")}
+    for each in of:
+        run("ours", "analyze", each.file, threads, cache)  # compiles; the runs of the pairs find the programs on disk
+        found = in_pairs("analyze", "analyze", each.file, threads, pairs, cache)
+        with tempfile.TemporaryDirectory() as empty:
+            cold = run("ours", "analyze", each.file, threads, Path(empty))
+        lapack = run("ours", "lapack", each.file, threads, cache)["counted"]
+        torch = any(of["torch"] for of in found["ours"])
+        row = [each.name, threads]
+        for part, sums in parts.items():
+            for side in sums:
+                sums[side] += statistics.median(of[part] for of in found[side])
+            row.append(ratio(found, part))
+        rows.append(
+            [
+                *row,
+                *(statistics.median(of[part] for of in found[side]) for part in parts for side in parts[part]),
+                cold["process"],
+                lapack,
+                *(statistics.median(of["MiB"] for of in found[side]) for side in ("ours", "weightwatcher")),
+                "yes" if torch else "no",
+            ]
+        )
+    totals = [str_ratio(sums["weightwatcher"] / sums["ours"]) for sums in parts.values()]
+    sums = [sums[side] for sums in parts.values() for side in ("ours", "weightwatcher")]
+    rows.append(["all", threads, *totals, *sums, None, None, None, None, ""])
+    columns = ["", "threads", "process: its / ours", "table: its / ours", "again: its / ours"]
+    columns += [f"{part}, {side}, s" for part in parts for side in ("ours", "its")]
+    columns += ["process, ours, cold, s", "LAPACK alone, s", "ours, MiB", "its, MiB", "ours imports torch"]
+    return {
+        "title": "From the file to the table of every layer",
+        "columns": columns,
+        "rows": rows,
+        "notes": [
+            "process: all of it, interpreter and imports too; table: without them; again: once more in the same process",
+            "ratio [smallest, largest] over pairs; cold: nothing compiled before, as the first run after an installation is",
+            "LAPACK alone: the eigenvalues of every matrix by the routes that ours take, the floor of `table`",
+        ],
+    }
+
+
+def in_pairs(ours: str, its: str, file: Path, threads: int, pairs: int, cache: Path) -> dict[str, list[dict[str, Any]]]:
+    """Runs of both sides, which of them first by turns."""
+    found: dict[str, list[dict[str, Any]]] = {"ours": [], "weightwatcher": []}
+    tasks = {"ours": ours, "weightwatcher": its}
+    for i in range(pairs):
+        for side in list(tasks)[:: -1 if i % 2 else 1]:
+            found[side].append(run(side, tasks[side], file, threads, cache))
+    return found
+
+
+def ratio(found: dict[str, list[dict[str, Any]]], part: str) -> str:
+    of_pairs = [its[part] / our[part] for our, its in zip(found["ours"], found["weightwatcher"], strict=True)]
+    spread = f" [{min(of_pairs):.1f}, {max(of_pairs):.1f}]" if len(of_pairs) > 1 else ""
+    return str_ratio(statistics.median(of_pairs)) + spread
+
+
+def str_ratio(value: float) -> str:
+    return f"{value:.3g}"
+
+
+def with_nulls(of: Sequence[Example], threads: int, pairs: int, cache: Path) -> dict[str, Any]:
+    """Its one replicate of each layer beside ours, per replicate and run for run."""
+    rows = []
+    for each in of:
+        for n in (REPLICATES, 20):
+            task = f"nulls={n}"
+            run("ours", task, each.file, threads, cache)
+            found = in_pairs(task, "nulls", each.file, threads, pairs, cache)
+            counted = {side: runs[0]["counted"] for side, runs in found.items()}
+            per = {side: [{"replicate": of["process"] / counted[side]} for of in runs] for side, runs in found.items()}
+            row = [each.name, threads, f"2 x {n}", counted["ours"], counted["weightwatcher"]]
+            row += [ratio(per, "replicate"), ratio(found, "process")]
+            row += [statistics.median(of[part] for of in found[side]) for part in ("process", "MiB") for side in found]
+            rows.append(row)
+    columns = ["", "threads", "nulls, ours", "replicates, ours", "its", "a replicate: its / ours", "run: its / ours"]
+    columns += ["process, ours, s", "its, s", "ours, MiB", "its, MiB"]
+    return {
+        "title": "The same with randomised replicates: `compare`, and `analyze(randomize=True)`, which makes one",
+        "columns": columns,
+        "rows": rows,
+        "notes": [
+            "a replicate: time of the whole process over the replicates of layers in it; run: over that of a run as it comes",
+            "ours: gaussian and shuffled, the spectrum, tail fit and four distances of each, and class and mu of the layer",
+        ],
+    }
+
+
+# The output.
+
+
+def side_by_side(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Largest differences as a table, a column a network."""
+    rows = [["layers", *(of["layers"] for of in found)]]
+    rows.append(["alpha within 1e-3", *(of["alpha within 1e-3"] for of in found)])
+    rows += [
+        [column, *("–" if (d := of["largest difference"][column]) is None else f"{d:.0e}" for of in found)]
+        for column in COLUMNS
+    ]
+    rows.append(["recurrent tensors: ours, its rows", *(f"{of['recurrent'][1]}, {of['recurrent'][2]}" for of in found)])
+    notes = [f"{of['network']}: {name} on our side alone" for of in found for name in of["ours alone"]]
+    notes += [f"{of['network']}: {name} on its side alone" for of in found for name in of["its alone"]]
+    return {
+        "title": "Largest difference of each column, its and ours by README's conversions",
+        "columns": ["", *(of["network"] for of in found)],
+        "rows": rows,
+        "notes": notes,
+    }
+
+
+def differing(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    rows = [[of["network"], *row] for of in found for row in of["differing"]]
+    columns = ["", "layer", "kind", "N x M", "alpha, ours", "its", "why"]
+    return {"title": "Alphas that differ by more than 1e-3", "columns": columns, "rows": rows, "notes": []}
+
+
+def markdown(tables: dict[str, Any]) -> str:
+    """README's: a line a network with the columns, the times on either number of threads, and the memory."""
+    beside = tables["columns"]
+    names = beside["columns"][1:]
+    of = {row[0]: dict(zip(names, row[1:], strict=True)) for row in beside["rows"]}
+    header = ["", "layers", "alpha within 1e-3", "largest difference in alpha"]
+    threads = [key for key in tables if key.startswith("times")]
+    header += [f"{tables[key]['rows'][0][1]} thread: process, without imports, again" for key in threads] + [
+        "MiB, its, ours"
+    ]
+    lines = [header, ["---"] * len(header)]
+    for name in [*names, "all"]:
+        line = [
+            name,
+            *(cell(of[what][name]) if name in names else "" for what in ("layers", "alpha within 1e-3", "alpha")),
+        ]
+        memory = ""
+        for key in threads:
+            row = next((row for row in tables[key]["rows"] if row[0] == name), None)
+            line.append("" if row is None else " · ".join(f"{each} x" for each in row[2:5]))
+            if row is not None and row[14] is not None:
+                memory = memory or f"{row[14]:.0f}, {row[13]:.0f}"
+        lines.append([*line, memory])
+    text = "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
+    nulls = [["with nulls", "threads", "replicates of a layer, its and ours", "a replicate", "a run", "MiB, its, ours"]]
+    nulls.append(["---"] * len(nulls[0]))
+    for name, n, kinds, _, _, each, whole, _, _, ours, its in tables["nulls"]["rows"]:
+        nulls.append([name, n, f"1, {kinds}", f"{each} x", f"{whole} x", f"{its:.0f}, {ours:.0f}"])
+    return text + "\n" + "".join(f"| {' | '.join(map(str, line))} |\n" for line in nulls)
+
+
+def main() -> None:
+    """Run, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--quick", action="store_true", help="one pair of runs each, and one thread; its figures are rough"
+    )
+    parser.add_argument("--out", type=Path, help="write the tables to this JSON file")
+    parser.add_argument(
+        "--readme", type=Path, help=f"put tables into this file, between the lines {' and '.join(MARKERS)}"
+    )
+    options = parser.parse_args()
+    try:
+        versions = {
+            name: version(name) for name in ("heavytail-lab", "weightwatcher", "torch", "jax", "numpy", "scipy")
+        }
+    except PackageNotFoundError as error:
+        sys.exit(f"networks.py: {error.name} is not installed; run make bench")
+    print(", ".join(f"{name} {number}" for name, number in versions.items()), "", sep="\n")
+    tables: dict[str, Any] = {}
+
+    def show(name: str, table: dict[str, Any]) -> None:
+        tables[name] = table
+        print(plain(table), flush=True)
+
+    with tempfile.TemporaryDirectory() as folder:
+        cache = Path(folder, "cache")
+        networks = {name: example(name, Path(folder)) for name in COMPARED}
+        found = [compared(of, cache) for of in networks.values()]
+        show("columns", side_by_side(found))
+        made_up = compared(made(Path(folder)), cache)
+        show("made", side_by_side([made_up]))
+        show("differing", differing([*found, made_up]))
+        for threads in (1,) if options.quick else (1, 2):
+            show(
+                f"times, {threads}",
+                timed([networks[name] for name in TIMED], threads, 1 if options.quick else 7, cache),
+            )
+        show(
+            "nulls",
+            with_nulls(
+                [networks[name] for name in NULLS[1 if options.quick else 0 :]], 1, 1 if options.quick else 3, cache
+            ),
+        )
+    if options.out:
+        write(options.out, json.dumps({"versions": versions, "tables": tables}, indent=1) + "\n")
+    if options.readme:
+        update_readme(options.readme, markdown(tables), MARKERS)
+
+
+if __name__ == "__main__":
+    main()

@@ -2,12 +2,14 @@
 
     python one_side.py SIDE TASK FILE THREADS [FOLDER]
 
-SIDE is ours or weightwatcher. TASK is analyze, nulls=K, or columns, which writes the table and all eigenvalues into FOLDER. The
-last line printed is a JSON object: seconds of the imports, of the table, and of the same once more in the same process; peak of the
-resident memory, in MiB; whether torch was imported.
+SIDE is ours or weightwatcher. TASK is analyze; nulls=K; columns, which writes the table and all eigenvalues into FOLDER; or
+lapack, the calls of LAPACK alone that our table needs, three times. The last line printed is a JSON object: seconds of the imports,
+of the table, and of the same once more in the same process; peak of the resident memory, in MiB; whether torch was imported; how
+many replicates of layers there were.
 """
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -20,10 +22,12 @@ FEWEST = 10
 
 def ours(task: str, file: str, threads: int, folder: str) -> Any:
     import jax
+    import numpy as np
 
     import realnets
     import rmt
     from rmt.console import keep_compiled_programs
+    from rmt.spectra import spectrum_on_host
 
     keep_compiled_programs()
     method = rmt.WeightWatcher()
@@ -31,17 +35,37 @@ def ours(task: str, file: str, threads: int, folder: str) -> Any:
     def columns() -> None:
         layers = list(realnets.read_layers(file, FEWEST, conv="pooled"))
         found = [realnets.analysis.measure(layer, method) for layer in layers]
-        rows = [row | {"p": 1 if (W := layer.W).ndim == 2 else len(W)} for layer, (row, _) in zip(layers, found, strict=True)]
+        rows = [
+            row | {"p": 1 if (W := layer.W).ndim == 2 else len(W)}
+            for layer, (row, _) in zip(layers, found, strict=True)
+        ]
         written(folder, rows, [x * row["N"] for row, x in found])
 
     def analyze() -> None:
         realnets.analyze(realnets.read_layers(file, FEWEST, conv="pooled"), threads, method=method).to_csv()
 
-    def nulls() -> None:
+    def nulls() -> int:
         n = int(task.partition("=")[2])
-        realnets.compare(realnets.read_layers(file, FEWEST), jax.random.key(0), n, threads).to_csv()
+        table = realnets.compare(realnets.read_layers(file, FEWEST), jax.random.key(0), n, threads)
+        table.to_csv()
+        return sum(2 * row["n_nulls"] for row in table.rows)
 
-    return {"columns": columns, "analyze": analyze, "nulls": nulls}[task.partition("=")[0]]
+    def lapack() -> float:
+        matrices = [
+            w
+            for layer in realnets.read_layers(file, FEWEST, conv="pooled")
+            for w in layer.W.reshape(-1, *layer.W.shape[-2:])
+        ]
+        by_gram = [int(spectrum_on_host(w).route) == rmt.Route.GRAM for w in matrices]
+        seconds = []
+        for _ in range(3):
+            begin = time.perf_counter()
+            for w, gram in zip(matrices, by_gram, strict=True):
+                np.linalg.eigvalsh(w.T @ w) if gram else np.linalg.svd(w, compute_uv=False)
+            seconds.append(time.perf_counter() - begin)
+        return min(seconds)
+
+    return {"columns": columns, "analyze": analyze, "nulls": nulls, "lapack": lapack}[task.partition("=")[0]]
 
 
 def weightwatcher(task: str, file: str, threads: int, folder: str) -> Any:
@@ -65,8 +89,10 @@ def weightwatcher(task: str, file: str, threads: int, folder: str) -> Any:
     def analyze() -> None:
         watcher().analyze().to_csv()
 
-    def nulls() -> None:
-        watcher().analyze(randomize=True).to_csv()
+    def nulls() -> int:
+        table = watcher().analyze(randomize=True)
+        table.to_csv()
+        return len(table)
 
     return {"columns": columns, "analyze": analyze, "nulls": nulls}[task.partition("=")[0]]
 
@@ -88,11 +114,14 @@ def peak() -> float:
 
 def main() -> None:
     side, task, file, threads, *folder = sys.argv[1:]
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-int(threads) :])
     run = {"ours": ours, "weightwatcher": weightwatcher}[side](task, file, int(threads), *folder or [""])
     imported = time.perf_counter()
-    run()
+    counted = run()
     done = time.perf_counter()
     found = {"imports": imported - BEGIN, "table": done - imported, "MiB": peak(), "torch": "torch" in sys.modules}
+    found["counted"] = counted
     if task == "analyze":
         run()
         found["again"] = time.perf_counter() - done
