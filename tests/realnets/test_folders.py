@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torchfiles as tf
-from fuzz import mutations, survives
 from safetensors.numpy import save_file
 
 from realnets.layers import Layers
@@ -162,14 +161,6 @@ def test_a_damaged_index_is_one_line(tmp_path, text):
     assert "\n" not in str(caught.value)
 
 
-def test_damaged_indices(sharded):
-    path = sharded / "model.safetensors.index.json"
-    for bad in mutations(path.read_bytes(), 300, seed=6):
-        path.write_bytes(bad)
-        survives(path)
-        survives(sharded)
-
-
 def test_the_cache_of_the_hub_has_its_links(tmp_path):
     snapshot = tmp_path / "models--me--net" / "snapshots" / "0123"
     snapshot.mkdir(parents=True)
@@ -309,12 +300,3 @@ def test_a_format_that_is_a_folder_is_asked_first(tmp_path, monkeypatch):
     assert npz in _dispatch.readers()
     assert names(tmp_path / "run" / "model") == ["a.weight"]
     assert names(tmp_path / "run") == ["model/a.weight", "other/b.weight"]
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
-def test_fuzz_index(sharded):
-    path = sharded / "model.safetensors.index.json"
-    for bad in mutations(path.read_bytes(), 10_000, seed=7):
-        path.write_bytes(bad)
-        survives(path)

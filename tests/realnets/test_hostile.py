@@ -163,23 +163,6 @@ def test_truncated_anywhere_it_never_crashes_and_never_gives_wrong_numbers(tmp_p
             open_checkpoint(path)
 
 
-@pytest.mark.parametrize("kind", MAKERS)
-def test_flipped_bytes_never_crash(tmp_path, kind):
-    """300 files with up to four random bytes changed: an InputError or tensors, nothing else."""
-    data = MAKERS[kind](tmp_path / "whole").read_bytes()
-    rng = np.random.default_rng(7)
-    path = tmp_path / "flipped"
-    for _ in range(300):
-        bad = bytearray(data)
-        for i in rng.integers(len(bad), size=rng.integers(1, 5)):
-            bad[i] = rng.integers(256)
-        path.write_bytes(bad)
-        try:
-            list(Layers(open_checkpoint(path).tensors, min_M=2))
-        except InputError as error:
-            assert "flipped" in str(error)  # noqa: PT017
-
-
 def test_a_flipped_weight_in_a_zip_is_caught_by_its_checksum(tmp_path):
     data = bytearray(MAKERS["npz"](tmp_path / "w").read_bytes())
     at = data.index(W.tobytes()) + 17

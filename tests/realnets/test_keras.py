@@ -11,7 +11,6 @@ import h5py
 import ml_dtypes
 import numpy as np
 import pytest
-from fuzz import all_survive
 
 from realnets.layers import Layers
 from realnets.readers import open_checkpoint
@@ -307,29 +306,3 @@ def test_a_tree_that_names_one_list_of_members_over_and_over_is_refused_at_once(
     with pytest.raises(InputError, match="twice"):
         open_checkpoint(tmp_path / "w")
     assert time.process_time() - start < 1
-
-
-def _compressed(path: Path) -> bytes:
-    def fill(file):
-        file.create_dataset("fc/kernel", data=W, chunks=(4, 3), compression="gzip", shuffle=True)
-        file["fc/bias"] = W[0]
-
-    return written(path, fill).read_bytes()
-
-
-SUBJECTS = {name: (lambda path, name=name: (DATA / name).read_bytes()) for name in FILES} | {
-    "compressed": _compressed,
-    "deflated": lambda path: repacked(path, zipfile.ZIP_DEFLATED).read_bytes(),
-}
-
-
-@pytest.mark.parametrize("subject", ["keras2_weights.h5", "keras3.keras", "compressed"])
-def test_damaged_files_give_tensors_or_one_line(tmp_path, subject):
-    all_survive(SUBJECTS[subject](tmp_path / "whole"), tmp_path / "bad", 60, seed=1)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize("subject", SUBJECTS)
-def test_fuzz_of_ten_thousand_files(tmp_path, subject):
-    all_survive(SUBJECTS[subject](tmp_path / "whole"), tmp_path / "bad", 10_000, seed=2)

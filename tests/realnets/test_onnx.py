@@ -6,7 +6,6 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 import pytest
-from fuzz import all_survive
 from wirefiles import number, put
 
 from realnets.layers import Layers
@@ -327,17 +326,3 @@ def test_truncated_anywhere_it_is_an_error(tmp_path, name):
     data = (DATA / name).read_bytes()
     for end in range(0, len(data) - 40, 97):  # behind the graph there is only the list of operator sets
         refused(tmp_path / "cut", data[:end], "")
-
-
-@pytest.mark.parametrize("name", ["torchscript.onnx", "dynamo.onnx", "every-type.onnx"])
-def test_damage_never_crashes(tmp_path, name):
-    shutil.copy(DATA / "dynamo.onnx.data", tmp_path)
-    all_survive((DATA / name).read_bytes(), tmp_path / "w", 150, seed=1)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(3600)
-def test_fuzz_onnx(tmp_path):
-    shutil.copy(DATA / "dynamo.onnx.data", tmp_path)
-    for name in ("torchscript.onnx", "dynamo.onnx", "every-type.onnx"):
-        all_survive((DATA / name).read_bytes(), tmp_path / "w", 3400, seed=2)
