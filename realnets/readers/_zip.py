@@ -106,10 +106,10 @@ def _inflated(member: Member, start: int, length: int) -> bytes:
     if member.method != zipfile.ZIP_DEFLATED:
         raise InputError(f"{member.path}: {member.name}: compression method {member.method} is not supported")
     inflate = zlib.decompressobj(-15)
-    out, seen, packed = bytearray(), 0, member.packed
+    pieces, seen, packed = [], 0, member.packed
     with member.path.open("rb") as file:
         file.seek(_data_offset(member, file))
-        while len(out) < length and not inflate.eof:
+        while seen < start + length and not inflate.eof:
             pending = inflate.unconsumed_tail
             if not pending:
                 pending = file.read(min(_CHUNK, packed))
@@ -117,6 +117,6 @@ def _inflated(member: Member, start: int, length: int) -> bytes:
                 if not pending:
                     break
             piece = inflate.decompress(pending, _CHUNK)
-            out += piece[max(start - seen, 0) :]
+            pieces.append(piece[max(start - seen, 0) : start + length - seen])
             seen += len(piece)
-    return bytes(out[:length])
+    return b"".join(pieces)
