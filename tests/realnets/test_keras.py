@@ -124,9 +124,16 @@ def test_newer_groups_are_read_as_far_as_links_stand_in_the_header(tmp_path):
 
         return inner
 
-    assert len(loaded(written(tmp_path / "w", fill(3), libver="latest"))) == 3
-    with pytest.raises(InputError, match="h5py's defaults"):
-        open_checkpoint(written(tmp_path / "w", fill(30), libver="latest"))
+    for options in ({"libver": "latest"}, {"track_order": True}):
+        assert len(loaded(written(tmp_path / "w", fill(3), **options))) == 3
+        with pytest.raises(InputError, match="without libver and track_order"):
+            open_checkpoint(written(tmp_path / "w", fill(30), **options))
+
+
+def test_chunks_of_newer_files_are_refused_with_what_to_do(tmp_path):
+    path = written(tmp_path / "w", lambda f: f.create_dataset("fc/kernel", data=W, chunks=(4, 3)), libver="latest")
+    with pytest.raises(InputError, match=r"newer form.*without libver"):
+        open_checkpoint(path).tensors[0].load()
 
 
 def test_hard_links_are_tied_and_a_group_within_itself_ends(tmp_path):
@@ -180,6 +187,7 @@ def test_an_unreadable_dataset_is_reported_with_its_fault(tmp_path):
     layers = Layers(open_checkpoint(written(tmp_path / "w", _external)).tensors)
     assert list(layers) == []
     (skipped,) = layers.skipped
+    assert skipped.reason == "unreadable"
     assert "other files" in skipped.note
 
 

@@ -225,6 +225,7 @@ GOOD = entry(crc=tensorflow._masked_crc32c(wave(2, 3).tobytes()))
 def test_a_damaged_entry_does_not_take_the_others_with_it(tmp_path, bad, says):
     path = write(tmp_path / "w.index", {b"bad": bad, b"good": GOOD})
     wrong, good = open_checkpoint(path).tensors
+    assert bool(wrong.unreadable) == (says in ("damaged", "impossible shape"))
     np.testing.assert_array_equal(good.load(), wave(2, 3))
     with pytest.raises(InputError, match=f"w.index: bad: .*{says}"):
         wrong.load()
