@@ -6,16 +6,13 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 import pytest
+from waves import wave
 
 from realnets.layers import Layers
 from realnets.readers import Checkpoint, open_checkpoint
 from rmt import InputError
 
 DATA = Path(__file__).parent / "data"
-
-
-def wave(*shape: int) -> np.ndarray:
-    return np.sin(np.arange(np.prod(shape), dtype=np.float64)).reshape(shape).astype(np.float32)
 
 
 EXPECTED = {

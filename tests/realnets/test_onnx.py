@@ -3,9 +3,9 @@
 import shutil
 from pathlib import Path
 
-import ml_dtypes
 import numpy as np
 import pytest
+from waves import values, wave
 from wirefiles import number, put
 
 from realnets.layers import Layers
@@ -14,19 +14,6 @@ from realnets.readers.base import Tensor
 from rmt import InputError
 
 DATA = Path(__file__).parent / "data" / "onnx"
-
-
-def wave(*shape: int) -> np.ndarray:
-    return np.sin(np.arange(np.prod(shape), dtype=np.float64)).reshape(shape).astype(np.float32)
-
-
-def values(name: str) -> np.ndarray:
-    dtype = np.dtype(getattr(ml_dtypes, name, name))
-    if name == "bool":
-        return np.arange(12).reshape(3, 4) % 2 == 0
-    if name.startswith(("int", "uint")):
-        return np.arange(-6, 6).reshape(3, 4).astype(dtype)
-    return (wave(3, 4) * (1 - 2j)).astype(dtype) if dtype.kind == "c" else wave(3, 4).astype(dtype)
 
 
 def listed(path: Path) -> dict[str, Tensor]:

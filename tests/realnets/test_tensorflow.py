@@ -8,6 +8,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 from fuzz import mutations
+from waves import wave
 from wirefiles import number, put
 
 from realnets.layers import Layers
@@ -16,10 +17,6 @@ from realnets.readers.base import Tensor
 from rmt import InputError
 
 DATA = Path(__file__).parent / "data" / "tensorflow"
-
-
-def wave(*shape: int) -> np.ndarray:
-    return np.sin(np.arange(np.prod(shape), dtype=np.float64)).reshape(shape).astype(np.float32)
 
 
 def listed(path: Path) -> dict[str, Tensor]:
