@@ -215,7 +215,11 @@ def test_a_safetensors_header_of_absurd_length(tmp_path):
         (pickle.dumps({"a": 1}), "bare Python pickle"),
         (bytes(range(256)), "not a weight file"),
         (b"\x93NUMPY\x01\x00", "single NumPy array"),
-        (b"PK\x03\x04" + bytes(100), "zip"),
+        (b"PK\x03\x04" + bytes(100), "truncated or damaged zip"),
+        (b"PK\x05\x06" + bytes(18), "a zip archive of no weights, it holds nothing"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n", "git lfs pull"),
+        (b"\x1f\x8b\x08" + bytes(99), "gzip"),
+        (b"\xff\xd8\xff\xe0" + bytes(99), "picture"),
     ],
 )
 def test_what_is_no_weight_file_is_said_to_be_so(tmp_path, content, says):
@@ -224,7 +228,20 @@ def test_what_is_no_weight_file_is_said_to_be_so(tmp_path, content, says):
         open_checkpoint(tmp_path / "w")
 
 
+def test_a_zip_of_something_else_says_what_it_holds(tmp_path):
+    with zipfile.ZipFile(tmp_path / "w", "w") as archive:
+        archive.writestr("notes.txt", "x")
+    with pytest.raises(InputError, match=r"w: a zip archive of no weights, it holds notes\.txt;"):
+        open_checkpoint(tmp_path / "w")
+
+
 def test_missing_files_and_folders(tmp_path):
+    (tmp_path / "link").symlink_to("gone")
+    with pytest.raises(InputError, match="link: is a link to gone, which is not there"):
+        open_checkpoint(tmp_path / "link")
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(InputError, match="loop: cannot be read"):
+        open_checkpoint(tmp_path / "loop")
     with pytest.raises(InputError, match="no such file"):
         open_checkpoint(tmp_path / "none")
     with pytest.raises(InputError, match="folder"):
