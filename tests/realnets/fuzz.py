@@ -111,8 +111,8 @@ def survives(path: Path) -> Outcome:
             if str(path) not in said or "\n" in said:
                 raise AssertionError(f"not one line on {path}: {said!r}") from error
     outcome = Outcome(refused, time.process_time() - start, _peak() - before)
-    assert outcome.seconds < SECONDS
-    assert outcome.megabytes < MEGABYTES
+    assert outcome.seconds < SECONDS, f"{outcome.seconds} seconds"
+    assert outcome.megabytes < MEGABYTES, f"{outcome.megabytes} megabytes"
     return outcome
 
 

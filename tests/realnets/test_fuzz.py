@@ -14,6 +14,7 @@ import tempfile
 import urllib.request
 from pathlib import Path
 
+import fuzz
 import numpy as np
 import pytest
 from corpora import CORPORA, N_FILES, attacks, canary, fuzzed, hostile, in_a_process_of_its_own
@@ -45,6 +46,23 @@ def test_a_crash_of_the_interpreter_is_noticed(monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(AssertionError, match="exit code 1"):
         in_a_process_of_its_own("GGUF", 1)
+
+
+def test_too_much_memory_or_time_is_noticed(tmp_path, monkeypatch):
+    np.savez(tmp_path / "w.npz", W=np.zeros((2, 2)))
+
+    def hungry(data: bytes, where: str) -> np.ndarray:
+        return np.ones(64 * 2**20, np.uint8)[:4].reshape(2, 2)
+
+    monkeypatch.setattr(npz, "npy_array", hungry)
+    survives(tmp_path / "w.npz")
+    monkeypatch.setattr(fuzz, "MEGABYTES", 50)
+    with pytest.raises(AssertionError, match="megabytes"):
+        survives(tmp_path / "w.npz")
+    monkeypatch.undo()
+    monkeypatch.setattr(fuzz, "SECONDS", 0)
+    with pytest.raises(AssertionError, match="seconds"):
+        survives(tmp_path / "w.npz")
 
 
 # --- the canary
