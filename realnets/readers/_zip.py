@@ -6,6 +6,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from realnets.readers.base import zip_directory
 from rmt.datafiles import refuse_zip_bomb
 from rmt.errors import InputError
 
@@ -31,13 +32,8 @@ def members(path: Path) -> dict[str, Member]:
     """The archive's members by name.
 
     Raises:
-        InputError: the archive is truncated or damaged.
+        InputError: see `zip_directory`.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            infos = archive.infolist()
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: truncated or damaged zip archive ({error})") from error
     return {
         i.filename: Member(
             path,
@@ -49,7 +45,7 @@ def members(path: Path) -> dict[str, Member]:
             i.CRC,
             bool(i.flag_bits & 1),
         )
-        for i in infos
+        for i in zip_directory(path)
     }
 
 

@@ -171,7 +171,7 @@ class _Watch:
     def _allowed(self, event: str, arguments: tuple[Any, ...]) -> bool:
         if event == "open":
             path, mode, _ = arguments
-            return mode in ("r", "rb") and isinstance(path, str) and Path(path).is_relative_to(str(self.folder))
+            return mode in ("r", "rb") and isinstance(path, str | Path) and Path(path).is_relative_to(str(self.folder))
         if event == "compile":  # as ast.literal_eval does for numpy's headers; to run what it gives is another event
             return arguments[1] == "<unknown>"
         return event in _HARMLESS
