@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from realnets.readers.base import MAX_INDEX_BYTES, Probe, Tensor, numpy_dtype, unreadable
+from realnets.readers.base import MAX_INDEX_BYTES, MAX_TENSORS, Probe, Tensor, numpy_dtype, unreadable
 from rmt.errors import InputError
 
 FORMAT = "Flax msgpack"
@@ -171,6 +171,8 @@ class _Walk:
             name, place = self._key(place, not path) if kind == "map" else (str(seen), place)
             item = self._next(place)
             place = item.start
+            if len(found) > MAX_TENSORS:
+                raise _MsgpackError(f"holds more than {MAX_TENSORS} arrays")
             if item.kind in ("map", "array"):
                 if len(open_) > _MAX_DEPTH:
                     raise _MsgpackError(f"nests deeper than {_MAX_DEPTH} levels")

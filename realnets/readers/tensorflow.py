@@ -120,8 +120,11 @@ def _index_in(folder: Path) -> Path:
 
 def _latest(folder: Path) -> str:
     """The prefix that the folder's file `checkpoint` calls the latest, which may be a path on another machine."""
+    path = folder / "checkpoint"
     try:
-        with (folder / "checkpoint").open("rb") as file:
+        if not path.is_file():  # a pipe would be waited for
+            return ""
+        with path.open("rb") as file:
             state = file.read(_MAX_STATE)
     except OSError:
         return ""

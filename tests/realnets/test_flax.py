@@ -15,7 +15,7 @@ from numcodecs import Zstd
 
 from realnets.layers import Layers
 from realnets.naming import is_optimiser_state
-from realnets.readers import open_checkpoint, orbax
+from realnets.readers import flax_msgpack, open_checkpoint, orbax
 from realnets.readers._stores import StoreError, ocdbt, unzstd
 from realnets.readers.base import Tensor
 from rmt import InputError
@@ -347,6 +347,12 @@ def test_links_are_not_followed(tmp_path):
     os.symlink(secret, data)
     with pytest.raises(InputError, match="leads out of the folder"):
         orbax.tensors(folder)
+
+
+def test_more_arrays_than_any_network_has(monkeypatch):
+    monkeypatch.setattr(flax_msgpack, "MAX_TENSORS", 3)
+    with pytest.raises(InputError, match="more than 3 arrays"):
+        open_checkpoint(DATA / "flax.msgpack")
 
 
 @pytest.mark.parametrize("path", ["../secret", "/etc/passwd", "d/../../x", "d\\x", "c:x", "d/\x00"])

@@ -13,7 +13,7 @@ import torchfiles as tf
 from safetensors.numpy import save_file
 
 from realnets.layers import Layers
-from realnets.readers import open_checkpoint
+from realnets.readers import base, open_checkpoint, safetensors
 from realnets.readers._pickle import Interpreter, PickleError
 from realnets.readers._torch import NAMES, persistent
 from rmt import InputError
@@ -205,6 +205,23 @@ def test_a_safetensors_header_of_absurd_length(tmp_path):
     (tmp_path / "w").write_bytes(struct.pack("<Q", 99_999_999) + b'{"a":' + bytes(100))
     with pytest.raises(InputError, match="safetensors"):
         open_checkpoint(tmp_path / "w")
+
+
+@pytest.mark.parametrize(
+    ("kind", "module", "bound", "says"),
+    [
+        ("safetensors", safetensors, "_MAX_HEADER", "its header has"),
+        ("safetensors", safetensors, "MAX_TENSORS", "holds 1 tensors"),
+        ("npz", base, "_MAX_DIRECTORY", "list of members"),
+        ("zip", base, "_MAX_DIRECTORY", "list of members"),
+    ],
+)
+def test_lists_of_contents_are_bounded_before_they_are_parsed(tmp_path, monkeypatch, kind, module, bound, says):
+    path = MAKERS[kind](tmp_path / "w")
+    assert len(open_checkpoint(path).tensors) == 1
+    monkeypatch.setattr(module, bound, 0)
+    with pytest.raises(InputError, match=f"w: .*{says}"):
+        open_checkpoint(path)
 
 
 @pytest.mark.parametrize(

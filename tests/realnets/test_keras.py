@@ -235,6 +235,15 @@ def test_a_config_that_makes_no_sense_costs_no_weights(tmp_path, config):
     assert set(SHAPES) <= set(loaded(repacked(tmp_path / "w", config=config)))
 
 
+def test_a_config_of_no_end_is_not_parsed(tmp_path):
+    config = '{"config": {"layers": [' + "{}," * 6_000_000 + "0]}}"
+    tracemalloc.start()
+    assert len(open_checkpoint(repacked(tmp_path / "w", zipfile.ZIP_DEFLATED, config)).tensors) == 14
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10**8
+
+
 def numbered(file: h5py.File) -> None:
     """Variables as Keras 3.0 wrote them, without the layers' names."""
     for place, arrays in {

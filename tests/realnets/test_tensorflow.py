@@ -1,6 +1,7 @@
 """TensorFlow checkpoints: of an object with its optimiser, of a module, of TensorFlow 1's Saver; damage is one line."""
 
 import io
+import os
 import shutil
 from pathlib import Path
 
@@ -117,6 +118,15 @@ def test_folders(tmp_path):
         tensorflow.tensors(tmp_path)
     with pytest.raises(InputError, match="holds no TensorFlow checkpoint"):
         tensorflow.tensors(DATA)
+
+
+@pytest.mark.timeout(30)
+def test_a_pipe_in_the_place_of_the_state_is_not_waited_for(tmp_path):
+    for index in ("module/m", "saver/model.ckpt-7"):
+        copied(tmp_path, index)
+    os.mkfifo(tmp_path / "checkpoint")
+    with pytest.raises(InputError, match="holds 2 checkpoints"):
+        open_checkpoint(tmp_path)
 
 
 def test_shards_that_are_missing_cut_or_linked_from_elsewhere(tmp_path):
