@@ -432,6 +432,7 @@ def main() -> None:
         help="another Python that has frameworks; repeatable, the first that can write a format does",
     )
     parser.add_argument("--only", action="append", choices=FORMATS, help="this format; repeatable")
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"), help="what the rows join")
     parser.add_argument("--can-write", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--write", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--read", type=Path, help=argparse.SUPPRESS)
@@ -443,7 +444,7 @@ def main() -> None:
     elif options.read:
         print(json.dumps(read(options.read)))
     else:
-        out = Path(__file__).with_suffix(".json")
+        out = options.out
         rows = {row["format"]: row for row in json.loads(out.read_text(encoding="utf-8"))} if out.exists() else {}
         able = {
             format: python
