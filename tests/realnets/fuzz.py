@@ -25,10 +25,14 @@ SECONDS = 5.0
 MEGABYTES = 1000
 """How far one damaged file may raise the memory of the process."""
 
-for name in ("ascii", "cp437", "latin_1", "raw_unicode_escape"):
-    importlib.import_module(f"encodings.{name}")  # names in archives and texts in pickles are in these
+# What is imported when it is needed: by a reader; by Python's parser, for a literal that is not ASCII; and how names in
+# archives, texts in pickles and JSON may be encoded.
 for name in ("numcodecs", "unicodedata"):
-    importlib.import_module(name)  # when it is needed, by a reader and by the parser of literals that are not ASCII
+    importlib.import_module(name)
+for name in ("ascii", "cp437", "latin_1", "raw_unicode_escape", "utf_8_sig"):
+    importlib.import_module(f"encodings.{name}")
+for name in ("utf_16", "utf_16_be", "utf_16_le", "utf_32", "utf_32_be", "utf_32_le"):
+    importlib.import_module(f"encodings.{name}")
 _dispatch.readers()
 
 
