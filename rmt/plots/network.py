@@ -218,7 +218,7 @@ def _panel(frame: Frame) -> tuple[LabFigure, Axes]:
 def alpha_plane(
     classes: Mapping[str, tuple[ArrayLike, ArrayLike]],
     networks: Mapping[str, tuple[ArrayLike, ArrayLike]],
-    ylabel: str = "λ max / edge of the bulk",
+    ylabel: str = "λ max / edge of noise",
 ) -> LabFigure:
     """Layers of networks on the plane of alpha and lambda_max, before regions of known matrices.
 
@@ -236,7 +236,7 @@ def alpha_plane(
     alphas = np.minimum(alphas, _MOST_ALPHA)
     _alpha_axis(ax, alphas, "x")
     if ys.size:
-        ax.set_ylim(*framed(float(ys.min()), float(ys.max())))
+        ax.set_ylim(*framed(float(ys.min()), 1.5 * float(ys.max())))  # a region reaches beyond its points
     for series, (name, pair) in enumerate(classes.items()):
         _region(ax, *_finite(*pair), _LINES[series % len(_LINES)], name)
     for series, (name, pair) in enumerate(networks.items()):
