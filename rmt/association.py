@@ -4,8 +4,8 @@ import math
 from functools import lru_cache
 
 import numpy as np
+import scipy
 from jaxtyping import ArrayLike
-from scipy import stats
 
 from rmt.inference import Estimate, single_level
 
@@ -41,12 +41,12 @@ def kendall_interval(x: ArrayLike, y: ArrayLike, level: float = 0.95, comparison
     single = single_level(level, comparisons)
     x, y = _rows(x, y, "kendall_interval")
     n = len(x)
-    tau = float(np.asarray(stats.kendalltau(x, y))[0]) if n > 1 else math.nan
+    tau = float(np.asarray(scipy.stats.kendalltau(x, y))[0]) if n > 1 else math.nan
     if n < FEWEST or math.isnan(tau):
         return Estimate(tau, -1.0, 1.0, n)
     if n <= _SIMULATED:
         return Estimate(tau, -_upper(-tau, n, single), _upper(tau, n, single), n)
-    off, pair = stats.norm.isf((1 - single) / 2) * math.sqrt(0.437 / (n - 4)), 2 / (n * (n - 1))
+    off, pair = scipy.stats.norm.isf((1 - single) / 2) * math.sqrt(0.437 / (n - 4)), 2 / (n * (n - 1))
     with np.errstate(divide="ignore"):
         low, high = np.arctanh(max(tau - pair, -1.0)) - off, np.arctanh(min(tau + pair, 1.0)) + off
     return Estimate(tau, float(np.tanh(low)), float(np.tanh(high)), n)
@@ -79,7 +79,7 @@ def r2_interval(x: ArrayLike, y: ArrayLike, level: float = 0.95, comparisons: in
     if n < FEWEST:
         return Estimate(r * r, 0.0, 1.0, n)
     with np.errstate(divide="ignore"):
-        z, off = np.arctanh(r), stats.norm.isf((1 - single) / 2) / math.sqrt(n - 3)
+        z, off = np.arctanh(r), scipy.stats.norm.isf((1 - single) / 2) / math.sqrt(n - 3)
     low, high = np.tanh(z - off) ** 2, np.tanh(z + off) ** 2
     return Estimate(r * r, 0.0 if abs(z) < off else float(min(low, high)), float(max(low, high)), n)
 
