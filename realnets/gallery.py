@@ -279,11 +279,11 @@ def classes() -> dict[str, Ensemble]:
     }
 
 
-def synthetic() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def synthetic(matrices: int = MATRICES) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Class -> alpha of its matrices and lambda_max over their `spike_edge`, by the same fit, from fixed keys."""
     found = {}
     for name, ensemble in classes().items():
-        keys = trial_keys(point_key(jax.random.key(0), {"gallery": name}), 0, MATRICES)
+        keys = trial_keys(point_key(jax.random.key(0), {"gallery": name}), 0, matrices)
         x = jax.jit(lambda keys, of=ensemble: jax.lax.map(lambda key: of.spectrum(key, SHAPE).eigenvalues, keys))(keys)
         s = Spectrum(x, SHAPE[0])
         found[name] = np.asarray(fit_tail(s).alpha), np.asarray(s.lambda_max / spike_edge(s))
