@@ -7,8 +7,13 @@ Importing this turns on JAX's 64-bit mode for the whole process: heavy-tailed dr
 can neither hold apart nor sample far enough into the tail. Ask for float32 by dtype where it will do.
 """
 
+import gc
 import importlib
 from typing import TYPE_CHECKING
+
+# Imports make some hundred thousand objects and no garbage: looking for it would take a third of their time.
+_collects_garbage = gc.isenabled()
+gc.disable()
 
 import jax
 
@@ -71,6 +76,9 @@ from rmt.tails import (
     fit_tail,
     scan,
 )
+
+if _collects_garbage:
+    gc.enable()
 
 if TYPE_CHECKING:
     from rmt.claims import Claim, Size, Verdict
