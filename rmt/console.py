@@ -49,7 +49,7 @@ def run_app(app: Callable[[], Any]) -> None:
 
     Whatever it was writing is written aside and renamed, so nothing is left half done.
     """
-    gc.freeze()  # what was imported lives to the end: the search for garbage at exit need not go through it, in 0.2 s
+    gc.freeze()  # what was imported lives to the end: the search for garbage at exit need not go through it
     try:
         app()
     except SystemExit as end:

@@ -8,7 +8,6 @@ of the table, and of the same once more in the same process; peak of the residen
 many replicates of layers there were.
 """
 
-import gc
 import json
 import os
 import sys
@@ -25,12 +24,11 @@ def ours(task: str, file: str, threads: int, folder: str) -> Any:
     import jax
     import numpy as np
 
-    import realnets.cli  # all that the command line imports
+    import realnets
     import rmt
     from rmt.console import keep_compiled_programs
     from rmt.spectra import spectrum_on_host
 
-    gc.freeze()  # as the command line does
     keep_compiled_programs()
     method = rmt.WeightWatcher()
 
