@@ -2,7 +2,8 @@
 # make test  the linters, the type checker and the tests
 # make paper the experiments at paper size, and README's tables from them; hours, and it continues where it was stopped.
 #            Seed 1: default-size runs of seed 0 were looked at while criteria and numbers of trials were chosen
-# make bench the engine beside other tail fitters and LAPACK: speed and agreement, in half an hour; BENCH=--quick, BENCH='--readme README.md'
+# make bench the engine beside other tail fitters and LAPACK, and real networks beside WeightWatcher: speed and agreement, in three
+#            quarters of an hour; BENCH=--quick, BENCH='--readme README.md'
 # Each first makes or updates the virtual environment .venv from requirements.lock; make bench has its own, .venv-bench.
 
 PYTHON ?= python3
@@ -31,6 +32,7 @@ paper: .venv/installed
 
 bench: .venv-bench/installed
 	.venv-bench/bin/python tests/benchmarks/peers.py --out $(OUT)/bench.json $(BENCH)
+	.venv-bench/bin/python tests/benchmarks/networks.py --out $(OUT)/bench-networks.json $(BENCH)
 	.venv-bench/bin/python tests/benchmarks/spectra.py --out $(OUT)/bench-spectra.json $(filter --quick,$(BENCH))
 
 .venv/installed: WHAT := --no-deps --editable .

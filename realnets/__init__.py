@@ -8,6 +8,7 @@ A model in memory goes the same way, by `realnets.model_layers(model)`. Nothing 
 deep-learning framework is needed, and one tensor is in memory at a time.
 """
 
+import rmt  # noqa: F401 (first: it imports JAX, in two thirds of the time)
 from realnets.analysis import Analysis, analyze
 from realnets.corpus import Columns, Corpus, examine, read_table
 from realnets.cutting import Conv

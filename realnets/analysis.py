@@ -11,9 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 
 from realnets.datasets import Row, as_dataset
 from realnets.layers import LARGE, Layer, Layers, Skipped
@@ -22,7 +20,7 @@ from rmt import inference, metrics
 from rmt.calibration.ranks import Ranks, ranks_of
 from rmt.console import plain
 from rmt.inference import Estimate
-from rmt.spectra import Spectrum, spectrum, spectrum_of_rows
+from rmt.spectra import Spectrum, spectrum_of_rows, spectrum_on_host
 from rmt.sweeps import one_blas_thread
 from rmt.sweeps.provenance import versions
 from rmt.tails import Clauset, Status, TailFit, fit_tail
@@ -220,9 +218,10 @@ def _measured(layer: Layer, method: Method) -> Row:
 
 def measure(layer: Layer, method: Method = CLAUSET) -> tuple[Row, np.ndarray]:
     """The row of one layer, and its eigenvalues."""
-    s = spectrum_of(layer)
-    fit = fit_tail(s, method)
-    values = {name: float(value) for name, value in _columns(s, fit).items()}
+    s = jax.device_get(spectrum_of(layer))
+    fit = jax.device_get(fit_tail(s, method))
+    with np.errstate(all="ignore"):  # of a matrix that has no fit
+        values = {name: float(value) for name, value in _columns(s, fit).items()}
     row = {
         "name": layer.name,
         "tensor": layer.tensor,
@@ -237,29 +236,25 @@ def measure(layer: Layer, method: Method = CLAUSET) -> tuple[Row, np.ndarray]:
         "fitted": bool(fit.ok),
         "status": Status(int(fit.status)).name.lower(),
     }
-    return row, np.asarray(s.eigenvalues)
+    return row, s.eigenvalues
 
 
 def spectrum_of(layer: Layer) -> Spectrum:
     """Of its matrix; of a pool all eigenvalues of its members, which are then those of one matrix with as many columns."""
     W = layer.W
     if W.ndim == 3:
-        each = [_spectrum(w) for w in W]
-        return Spectrum(jnp.sort(jnp.concatenate([s.eigenvalues for s in each])), each[0].N)
+        each = [spectrum_on_host(w) for w in W]
+        return Spectrum(np.sort(np.concatenate([s.eigenvalues for s in each])), each[0].N)
     if W.size > LARGE:
         rows = max(1, _BLOCK // W.shape[1])
         return spectrum_of_rows(W[i : i + rows] for i in range(0, len(W), rows))
-    return _spectrum(W)
+    return spectrum_on_host(W)
 
 
 _BLOCK = 2**22  # entries of a large matrix that are in double precision at a time
 
-# Compiled by themselves: the spectrum for each shape, the fit and the columns for each M only.
-_spectrum = jax.jit(spectrum)
 
-
-@jax.jit
-def _columns(s: Spectrum, fit: TailFit) -> dict[str, Array]:
+def _columns(s: Spectrum, fit: TailFit) -> dict[str, Any]:
     low, high = fit.interval()
     return {
         "alpha": fit.alpha,

@@ -20,19 +20,19 @@ from realnets.readers import Checkpoint
 from realnets.sources import open_source
 from rmt import inference
 from rmt.calibration.card import JUDGED, LEVEL
-from rmt.calibration.nulls import VERDICTS
+from rmt.calibration.nulls import VERDICTS, spike_edge
 from rmt.console import one_line
 from rmt.ensembles import IID, Ensemble, Spiked
 from rmt.errors import InputError
 from rmt.inline_svg import svg_element
 from rmt.keys import point_key, trial_keys
 from rmt.laws import Gaussian, Pareto
-from rmt.phases import weigh
 from rmt.report import template
 from rmt.spectra import Spectrum
 from rmt.spikes import spike_threshold
 from rmt.sweeps.progress import Progress
 from rmt.sweeps.provenance import versions
+from rmt.tails import fit_tail
 
 INDEX = "index"
 
@@ -203,7 +203,7 @@ def _plane(read: Sequence[tuple[Model, dict[str, Any]]]) -> str:
         # The edge of a large layer is that of a block of it; such a layer has no bands.
         layers = [layer for layer, ranks in zip(found["layers"], found["ranks"], strict=True) if JUDGED[0] in ranks]
         alpha, largest, edge = (
-            np.array([layer[name] for layer in layers], float) for name in ("alpha", "lambda_max", "edge")
+            np.array([layer[name] for layer in layers], float) for name in ("alpha", "lambda_max", "spike_edge")
         )
         networks[model.page] = alpha, largest / edge
     figure = plots.alpha_plane(synthetic(), networks)
@@ -220,15 +220,12 @@ def classes() -> dict[str, Ensemble]:
     }
 
 
-def synthetic() -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Class -> alpha and lambda_max over the edge of the bulk of its matrices, by the same fit, from fixed keys."""
+def synthetic(matrices: int = MATRICES) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Class -> alpha of its matrices and lambda_max over their `spike_edge`, by the same fit, from fixed keys."""
     found = {}
     for name, ensemble in classes().items():
-        keys = trial_keys(point_key(jax.random.key(0), {"gallery": name}), 0, MATRICES)
+        keys = trial_keys(point_key(jax.random.key(0), {"gallery": name}), 0, matrices)
         x = jax.jit(lambda keys, of=ensemble: jax.lax.map(lambda key: of.spectrum(key, SHAPE).eigenvalues, keys))(keys)
-        evidence = _weigh(Spectrum(x, SHAPE[0]))
-        found[name] = np.asarray(evidence.alpha), np.asarray(x[:, -1] / evidence.edge)
+        s = Spectrum(x, SHAPE[0])
+        found[name] = np.asarray(fit_tail(s).alpha), np.asarray(s.lambda_max / spike_edge(s))
     return found
-
-
-_weigh = jax.jit(jax.vmap(weigh))

@@ -1,5 +1,6 @@
 """Weights that a file holds in two parts: low-rank adapters, and a length beside a direction. Made whole when they are loaded."""
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 
@@ -12,6 +13,7 @@ from rmt.errors import InputError
 _DOWN = re.compile(r"^(?P<head>.*?)(?P<word>lora_(a|down))(?P<tail>[./_].*)?$", re.IGNORECASE)
 _UP = {"a": "b", "A": "B", "down": "up"}
 _DIRECTION = re.compile(r"^(?P<head>.*?)(weight_v|parametrizations\.(?P<what>\w+)\.original1)$")
+_MAX_NUMEL = 2**31
 _BASES = ("{head}weight", "{head}base_layer.weight", "{head}kernel", "{head}w0")
 
 
@@ -87,10 +89,13 @@ def _made(
     name: str, shape: tuple[int, ...], of: Sequence[Tensor], make: Callable[..., np.ndarray], rank: int | None = None
 ) -> Tensor:
     def load() -> np.ndarray:
+        if math.prod(shape) > _MAX_NUMEL:  # two thin parts in a small file may claim a product of any size
+            raise InputError(f"{name}: would have {shape[0]} x {shape[1]} entries; more than any weight matrix")
         arrays = [t.load() for t in of]
         if any(a.dtype.kind not in "fV" for a in arrays):
             raise InputError(f"{name}: made of {', '.join(t.name for t in of)}, which are not all floating point")
-        return make(*(a.astype(np.float64) for a in arrays))
+        with np.errstate(invalid="ignore", over="ignore"):  # NaN and inf among the weights; the fit says non_finite
+            return make(*(a.astype(np.float64) for a in arrays))
 
     return Tensor(
         name, tuple(shape), "float64" if all(_is_float(t.dtype) for t in of) else of[0].dtype, load, rank=rank

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy
 from jaxtyping import ArrayLike
-from scipy import stats
 
 from rmt.inference import Estimate
 
@@ -212,7 +212,7 @@ class _Moments:
     def slope(self, sigma: float, df: int, level: float) -> Estimate:
         if not math.isfinite(sigma) or df < 1 or not self.xx > 0:
             return Estimate(self.b, -math.inf, math.inf, self.n)
-        off = float(stats.t.isf(level / 2, df)) * sigma / math.sqrt(self.xx)
+        off = float(scipy.stats.t.isf(level / 2, df)) * sigma / math.sqrt(self.xx)
         return Estimate(self.b, self.b - off, self.b + off, self.n)
 
 
@@ -221,7 +221,7 @@ def _centred(x: np.ndarray, y: np.ndarray, scale: float) -> _Moments:
 
 
 def _p(t: float, df: int) -> float:
-    return float(stats.t.sf(t, df)) if df > 0 and not math.isnan(t) else 1.0
+    return float(scipy.stats.t.sf(t, df)) if df > 0 and not math.isnan(t) else 1.0
 
 
 def _why_not(groups: int, sloped: int, df: int, sigma: float, between: float) -> str:

@@ -35,6 +35,8 @@ def open_source(source: str, say: Callable[[str], None] = lambda line: None) -> 
     Raises:
         InputError: it does not exist or cannot be used; `zoo.Unreachable` if only the network is missing.
     """
+    if not source:  # which as a path is the working folder
+        raise InputError("no file is named: FILE is empty")
     if source.startswith("zoo:"):
         return open_checkpoint(zoo.fetch(source.removeprefix("zoo:"), say))
     if source.startswith("hf:"):

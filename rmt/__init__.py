@@ -7,8 +7,14 @@ Importing this turns on JAX's 64-bit mode for the whole process: heavy-tailed dr
 can neither hold apart nor sample far enough into the tail. Ask for float32 by dtype where it will do.
 """
 
+import gc
 import importlib
 from typing import TYPE_CHECKING
+
+# Imports make some hundred thousand objects that stay, and no garbage: looking for it would take a third of their time, and
+# a twentieth of a second whenever it is looked for again.
+_collects_garbage = gc.isenabled()
+gc.disable()
 
 import jax
 
@@ -71,6 +77,10 @@ from rmt.tails import (
     fit_tail,
     scan,
 )
+
+gc.freeze()
+if _collects_garbage:
+    gc.enable()
 
 if TYPE_CHECKING:
     from rmt.claims import Claim, Size, Verdict

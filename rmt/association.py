@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
+import scipy
 from jaxtyping import ArrayLike
-from scipy import stats
 
 from rmt.inference import Estimate, single_level
 
@@ -47,12 +47,12 @@ def kendall_interval(x: ArrayLike, y: ArrayLike, level: float = 0.95, comparison
     single = single_level(level, comparisons)
     x, y = _rows(x, y, "kendall_interval")
     n = len(x)
-    tau = float(np.asarray(stats.kendalltau(x, y))[0]) if n > 1 else math.nan
+    tau = float(np.asarray(scipy.stats.kendalltau(x, y))[0]) if n > 1 else math.nan
     if n < FEWEST or math.isnan(tau):
         return Estimate(tau, -1.0, 1.0, n)
     if n <= _SIMULATED:
         return Estimate(tau, -_upper(-tau, n, single), _upper(tau, n, single), n)
-    off, pair = stats.norm.isf((1 - single) / 2) * math.sqrt(0.437 / (n - 4)), 2 / (n * (n - 1))
+    off, pair = scipy.stats.norm.isf((1 - single) / 2) * math.sqrt(0.437 / (n - 4)), 2 / (n * (n - 1))
     with np.errstate(divide="ignore"):
         low, high = np.arctanh(max(tau - pair, -1.0)) - off, np.arctanh(min(tau + pair, 1.0)) + off
     return Estimate(tau, float(np.tanh(low)), float(np.tanh(high)), n)
@@ -85,7 +85,7 @@ def r2_interval(x: ArrayLike, y: ArrayLike, level: float = 0.95, comparisons: in
     if n < FEWEST:
         return Estimate(r * r, 0.0, 1.0, n)
     with np.errstate(divide="ignore"):
-        z, off = np.arctanh(r), stats.norm.isf((1 - single) / 2) / math.sqrt(n - 3)
+        z, off = np.arctanh(r), scipy.stats.norm.isf((1 - single) / 2) / math.sqrt(n - 3)
     low, high = np.tanh(z - off) ** 2, np.tanh(z + off) ** 2
     return Estimate(r * r, 0.0 if abs(z) < off else float(min(low, high)), float(max(low, high)), n)
 
@@ -113,7 +113,9 @@ def rmse_interval(x: ArrayLike, y: ArrayLike, level: float = 0.95, comparisons: 
     if n < 3 or np.ptp(x) == 0:
         return Estimate(math.nan, 0.0, math.inf, n)
     squares = float(np.sum(_residuals(x, y) ** 2))
-    low, high = (math.sqrt(squares / float(stats.chi2.ppf(p, n - 2))) for p in ((1 + single) / 2, (1 - single) / 2))
+    low, high = (
+        math.sqrt(squares / float(scipy.stats.chi2.ppf(p, n - 2))) for p in ((1 + single) / 2, (1 - single) / 2)
+    )
     return Estimate(math.sqrt(squares / (n - 2)), low, high, n)
 
 
@@ -194,7 +196,7 @@ def _mean_r2(found: Sequence[Estimate], single: float) -> tuple[float, float]:
     spread = np.mean((squares - mean[..., None]) ** 2 @ weights, axis=-1) / len(found)
     mean, truth, observed = np.mean(mean, axis=-1), np.tanh(_STRENGTHS) ** 2, float(np.mean(value))
     count = np.maximum(mean * (1 - mean) / spread - 1, 1e-9)
-    p = np.nan_to_num(stats.beta.cdf(observed, mean * count, (1 - mean) * count), nan=1.0)
+    p = np.nan_to_num(scipy.stats.beta.cdf(observed, mean * count, (1 - mean) * count), nan=1.0)
     tail = (1 - single) / 2
     # P(as small) falls as the correlations grow
     return float(np.interp(tail, 1 - p, truth)), float(np.interp(-tail, -p, truth))
@@ -251,7 +253,7 @@ def pooled_interval(
     center, influence = _INFLUENCES[statistic](a, b)
     of_groups = np.split(influence, np.cumsum(sizes)[:-1])
     squares = sum(len(of) / (len(of) - 1) * np.sum((of - np.mean(of)) ** 2) for of in of_groups if len(of) > 1)
-    off = float(stats.t.isf((1 - single) / 2, df)) * math.sqrt(squares) / whole.n
+    off = float(scipy.stats.t.isf((1 - single) / 2, df)) * math.sqrt(squares) / whole.n
     low, high = center - off, center + off
     if statistic == "tau":
         return Estimate(whole.value, math.tanh(low), math.tanh(high), whole.n)

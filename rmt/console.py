@@ -1,6 +1,7 @@
 """What the commands share: the boundary where errors become one line and an exit code, and files that appear whole."""
 
 import contextlib
+import gc
 import hashlib
 import math
 import os
@@ -48,6 +49,7 @@ def run_app(app: Callable[[], Any]) -> None:
 
     Whatever it was writing is written aside and renamed, so nothing is left half done.
     """
+    gc.freeze()  # what was imported lives to the end: the search for garbage at exit need not go through it
     try:
         app()
     except SystemExit as end:

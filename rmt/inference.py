@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import stats
 
 _TAIL_REPLICATES = 10  # bootstrap replicates wanted beyond each end of an interval
 _FEW_ROWS = 64  # of which all pairs are compared faster than they are sorted
@@ -113,7 +113,7 @@ def _student(samples: ArrayLike, axis: int, level: float, root: Callable[[np.nda
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.nansum(x, axis=-1) / n
         s = np.sqrt(np.nansum((x - mean[..., None]) ** 2, axis=-1) / (n - 1))
-        half = stats.t.ppf((1 + level) / 2, np.maximum(n - 1, 1)) * s / root(n)
+        half = scipy.stats.t.ppf((1 + level) / 2, np.maximum(n - 1, 1)) * s / root(n)
         half = np.where(n >= 2, half, np.inf)
         return _estimate(mean, mean - half, mean + half, n)
 
@@ -145,7 +145,7 @@ def median_interval(samples: ArrayLike, axis: int = -1, level: float = 0.95, com
 def _median_interval(x: np.ndarray, level: float) -> tuple[float, float, float, int]:
     if x.size == 0:
         return math.nan, -math.inf, math.inf, 0
-    low, high = stats.quantile_test(x, p=0.5).confidence_interval(
+    low, high = scipy.stats.quantile_test(x, p=0.5).confidence_interval(
         level
     )  # NaN where no order statistic is far enough out
     return float(np.median(x)), _or(low, -math.inf), _or(high, math.inf), x.size
@@ -190,8 +190,8 @@ def bootstrap_interval(
         return Estimate(float(statistic(*data)) if n else math.nan, -math.inf, math.inf, n)
     with np.errstate(invalid="ignore", divide="ignore"), warnings.catch_warnings():
         # SciPy warns and answers NaN where the statistic does not vary; here that is the unbounded interval.
-        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
-        result = stats.bootstrap(
+        warnings.simplefilter("ignore", scipy.stats.DegenerateDataWarning)
+        result = scipy.stats.bootstrap(
             data,
             statistic,
             n_resamples=max(n_boot, math.ceil(2 * _TAIL_REPLICATES / (1 - single))),
@@ -268,7 +268,7 @@ def _contrast(w: np.ndarray, y: np.ndarray, level: float) -> Estimate:
     if variance == 0:
         return Estimate(value, value, value, int(n.sum()))
     dof = variance**2 / np.sum(parts**2 / (n - 1))
-    half = float(stats.t.ppf((1 + level) / 2, dof) * np.sqrt(variance))
+    half = float(scipy.stats.t.ppf((1 + level) / 2, dof) * np.sqrt(variance))
     return Estimate(value, value - half, value + half, int(n.sum()))
 
 
@@ -335,7 +335,7 @@ def ks_test(samples: ArrayLike, cdf: Callable[[np.ndarray], Any], level: float =
     x = x[~np.isnan(x)]
     if x.size == 0:
         return KSTest(Estimate(math.nan, 0.0, 1.0, 0), math.nan)
-    test = stats.ks_1samp(x, lambda t: np.asarray(cdf(t), float))
+    test = scipy.stats.ks_1samp(x, lambda t: np.asarray(cdf(t), float))
     D, pvalue = float(test.statistic), float(test.pvalue)  # pyright: ignore[reportAttributeAccessIssue]
     half = math.sqrt(math.log(2 / (1 - single)) / (2 * x.size))
     return KSTest(Estimate(D, max(0.0, D - half), min(1.0, D + half), x.size), pvalue)
@@ -368,7 +368,7 @@ def proportion_interval(
         raise ValueError(f"proportion_interval needs 0 <= successes <= n, got {successes} of {n}")
     if n == 0:
         return Estimate(math.nan, 0.0, 1.0, 0)
-    low, high = stats.binomtest(int(successes), int(n)).proportion_ci(single, method=method)
+    low, high = scipy.stats.binomtest(int(successes), int(n)).proportion_ci(single, method=method)
     return Estimate(successes / n, float(low), float(high), int(n))
 
 
@@ -405,8 +405,8 @@ def mann_whitney_interval(x: ArrayLike, y: ArrayLike, level: float = 0.95, compa
     if min(p, 1 - p) * m >= 5:
         V = above.var(ddof=1) / x.size + below.var(ddof=1) / y.size
         n = max(n, p * (1 - p) / V) if V > 0 else n
-    low = 0.0 if p == 0 else float(stats.beta.ppf((1 - single) / 2, n * p, n * (1 - p) + 1))
-    high = 1.0 if p == 1 else float(stats.beta.ppf((1 + single) / 2, n * p + 1, n * (1 - p)))
+    low = 0.0 if p == 0 else float(scipy.stats.beta.ppf((1 - single) / 2, n * p, n * (1 - p) + 1))
+    high = 1.0 if p == 1 else float(scipy.stats.beta.ppf((1 + single) / 2, n * p + 1, n * (1 - p)))
     return Estimate(p, low, high, m)
 
 
@@ -467,7 +467,7 @@ def rate_interval(n: int, total: float, level: float = 0.95, comparisons: int = 
         raise ValueError(f"rate_interval needs n >= 0, got {n}")
     if n == 0:
         return Estimate(math.nan, -math.inf, math.inf, 0)
-    low, high = (float(stats.chi2.ppf(p, 2 * n)) / (2 * total) for p in ((1 - single) / 2, (1 + single) / 2))
+    low, high = (float(scipy.stats.chi2.ppf(p, 2 * n)) / (2 * total) for p in ((1 - single) / 2, (1 + single) / 2))
     return Estimate(n / total, low, high, n)
 
 
@@ -492,14 +492,14 @@ def rank_correlation(
         return np.vecdot(a, b) / np.sqrt(np.vecdot(a, a) * np.vecdot(b, b))
 
     def spearman(x: np.ndarray, y: np.ndarray, axis: int = -1) -> np.ndarray:
-        return correlation(*(stats.rankdata(of, axis=axis) - (of.shape[axis] + 1) / 2 for of in (x, y)))
+        return correlation(*(scipy.stats.rankdata(of, axis=axis) - (of.shape[axis] + 1) / 2 for of in (x, y)))
 
     def of_pairs(x: np.ndarray, y: np.ndarray, axis: int = -1) -> np.ndarray:
         i, j = np.triu_indices(x.shape[axis], 1)
         return correlation(*(np.sign(of[..., i] - of[..., j]) for of in (x, y)))
 
     def by_sorting(x: np.ndarray, y: np.ndarray) -> float:
-        return float(np.asarray(stats.kendalltau(x, y))[0])
+        return float(np.asarray(scipy.stats.kendalltau(x, y))[0])
 
     # Both are tau-b
     kendall = of_pairs if np.size(x) <= _FEW_ROWS else by_sorting

@@ -4,7 +4,8 @@ One convention throughout: eigenvalues lambda are of X = W^T W / N, norms are no
 WeightWatcher has no 1/N: its eigenvalues are N lambda, and its `alpha_weighted` is `alpha_hat + alpha log10 N`.
 """
 
-import jax
+from typing import Any
+
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
@@ -16,28 +17,29 @@ from rmt.tails.base import TailFit
 
 def log_frobenius_norm(s: Spectrum) -> Float[Array, "*batch"]:
     """log10 ||W||_F^2 = log10(N sum_i lambda_i)."""
-    return jnp.log10(s.N * jnp.sum(_all(s), axis=-1))
+    return _namespace(s).log10(s.N * _all(s).sum(axis=-1))
 
 
 def log_spectral_norm(s: Spectrum) -> Float[Array, "*batch"]:
     """log10 ||W||_2^2 = log10(N lambda_max)."""
-    return jnp.log10(s.N * s.lambda_max)
+    return _namespace(s).log10(s.N * s.lambda_max)
 
 
 def alpha_hat(s: Spectrum, fit: TailFit) -> Float[Array, "*batch"]:
     """alpha log10 lambda_max (Martin & Mahoney, SDM 2020, eq 8's left side)."""
-    return fit.alpha * jnp.log10(s.lambda_max)
+    return fit.alpha * _namespace(s).log10(s.lambda_max)
 
 
 def log_alpha_norm(s: Spectrum, fit: TailFit) -> Float[Array, "*batch"]:
     """log10 of the alpha-Schatten norm, log10 Tr X^alpha = log10 sum_i lambda_i^alpha; alpha_hat <= it <= alpha_hat + log10 M."""
-    log_lambda = jnp.log(_all(s))
-    return jax.nn.logsumexp(fit.alpha[..., None] * log_lambda, axis=-1) / jnp.log(10.0)
+    xp, x = _namespace(s), _all(s)
+    powers = xp.sum((x / s.lambda_max[..., None]) ** fit.alpha[..., None], axis=-1)
+    return alpha_hat(s, fit) + xp.log10(powers)
 
 
 def stable_rank(s: Spectrum) -> Float[Array, "*batch"]:
     """||W||_F^2 / ||W||_2^2 = sum_i lambda_i / lambda_max, in [1, M]."""
-    return jnp.sum(_all(s), axis=-1) / s.lambda_max
+    return _all(s).sum(axis=-1) / s.lambda_max
 
 
 def log_stable_rank(s: Spectrum) -> Float[Array, "*batch"]:
@@ -49,11 +51,12 @@ def log_stable_rank(s: Spectrum) -> Float[Array, "*batch"]:
 
 
 def entropy(s: Spectrum) -> Float[Array, "*batch"]:
-    """Matrix entropy -sum_i p_i ln p_i / ln r in [0, 1], p_i = lambda_i / sum lambda, r the numerical rank; 0 at rank one."""
-    p = _all(s) / jnp.sum(s.eigenvalues, axis=-1, keepdims=True)
-    rank = jnp.sum(s.eigenvalues > s.lambda_max[..., None] * s.N * jnp.finfo(p.dtype).eps, axis=-1)
-    H = -jnp.sum(jnp.where(p > 0, p * jnp.log(jnp.where(p > 0, p, 1)), 0), axis=-1)
-    return jnp.where(rank > 1, H / jnp.log(jnp.maximum(rank, 2)), 0 * H)
+    """Matrix entropy -sum_i p_i ln p_i / ln r in [0, 1], p_i = lambda_i / sum lambda, r = `s.rank`; 0 at rank one."""
+    xp, x = _namespace(s), _all(s)
+    p = x / x.sum(axis=-1, keepdims=True)
+    rank = s.rank
+    H = -xp.sum(xp.where(p > 0, p * xp.log(xp.where(p > 0, p, 1)), 0), axis=-1)
+    return xp.where(rank > 1, H / xp.log(xp.maximum(rank, 2)), 0 * H)
 
 
 def bulk_variance(s: Spectrum) -> Float[Array, "*batch"]:
@@ -80,6 +83,11 @@ def largest_gap(F: Float[Array, "*batch M"], m: ArrayLike) -> Float[Array, "*bat
     """sup |F_m - F| for F at the m smallest of sorted values; those after them do not count."""
     i = jnp.arange(F.shape[-1], dtype=F.dtype)
     return jnp.max(jnp.where(i < m, jnp.maximum(F - i / m, (i + 1) / m - F), 0), axis=-1)
+
+
+def _namespace(s: Spectrum) -> Any:
+    """jax.numpy, or NumPy for a spectrum on the host, for which nothing is compiled then."""
+    return s.eigenvalues.__array_namespace__()
 
 
 def _all(s: Spectrum) -> Float[Array, "*batch M"]:

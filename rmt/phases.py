@@ -6,10 +6,14 @@ Marchenko-Pastur bulk, how far, whether there is such a bulk at all, and how fas
 
 import math
 from enum import IntEnum
+from functools import cache
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
 from rmt.laws import MarchenkoPastur, TracyWidom, johnstone
@@ -37,6 +41,7 @@ FEWEST = 20
 
 _COUNT_VAR = 0.4  # of the number of eigenvalues below a point in the bulk, (ln M + this)/pi^2
 _BULK_KS = (1.3, 0.61)  # the 99 % point of M D for noise, this + this ln M
+_WIDTH = 512  # a spectrum is padded to a multiple of it, so that few programs serve all shapes
 _PASSES = 3  # over the variance and the outliers, which must not count in it
 
 
@@ -151,14 +156,33 @@ def weigh(s: Spectrum) -> Evidence:
         `jax.random.key(321)`.
     """
     x = _checked(s)
-    n_outside = jnp.zeros((), int)
+    if not isinstance(x, Tracer):
+        x = np.pad(np.asarray(x), (0, -s.M % _WIDTH), mode="edge")
+    return _evidence(x, s.N, s.M, _noise(s.N, s.M), s.rank, fit_tail(s).alpha)
+
+
+@jax.jit
+def _evidence(
+    x: Float[Any, " n"],
+    N: Any,
+    M: Any,
+    noise: tuple[Any, ...],
+    rank: Int[Array, ""],
+    alpha: Float[Array, ""],
+) -> Evidence:
+    """Of the first M values; the last of them is repeated to the end."""
+    median, centre, scale, point = noise
+    x, n_outside = jnp.asarray(x), jnp.zeros((), int)
+    inside = jnp.arange(len(x)) < M
     for _ in range(_PASSES):
-        variance, edge = _bulk_of(x, s, s.M - n_outside)
-        n_outside = jnp.sum(x > edge)
-    m = s.M - n_outside
-    bulk_ks = largest_gap(MarchenkoPastur(Q=s.Q).cdf(x / jnp.where(variance > 0, variance, 1)), m)
+        m = M - n_outside
+        variance = (x[(m - 1) // 2] + x[m // 2]) / 2 / median
+        edge = variance / N * (centre + scale * point)
+        n_outside = jnp.sum((x > edge) & inside)
+    m = M - n_outside
+    bulk_ks = largest_gap(MarchenkoPastur(Q=N / M).cdf(x / jnp.where(variance > 0, variance, 1)), m)
     bulk = bulk_ks * m <= _BULK_KS[0] + _BULK_KS[1] * jnp.log(m)
-    unit = variance * johnstone(s.N, s.M)[1] / s.N
+    unit = variance * scale / N
     gap = jnp.max(jnp.where(x[1:] > edge, jnp.diff(x), 0)) / jnp.where(unit > 0, unit, 1)
     return Evidence(
         variance=variance,
@@ -166,22 +190,26 @@ def weigh(s: Spectrum) -> Evidence:
         n_outside=n_outside,
         gap=gap,
         bulk_ks=bulk_ks,
-        has_bulk=bulk & (n_outside <= FEW * math.sqrt(s.M)),
-        zero_share=jnp.where(jnp.all(jnp.isfinite(x)), 1 - s.rank / s.M, jnp.nan),
-        alpha=fit_tail(s).alpha,
+        has_bulk=bulk & (n_outside <= FEW * jnp.sqrt(M)),
+        zero_share=jnp.where(jnp.all(jnp.isfinite(x)), 1 - rank / M, jnp.nan),
+        alpha=alpha,
     )
 
 
-def _bulk_of(x: Array, s: Spectrum, m: Array) -> tuple[Array, Array]:
-    """Variance of a bulk that is the m smallest eigenvalues, and the edge that noise exceeds with probability LEVEL."""
-    with jax.ensure_compile_time_eval():  # they depend on the shape alone: constants of a program
-        law, (centre, scale), tw = MarchenkoPastur(Q=s.Q), johnstone(s.N, s.M), TracyWidom()
-        median = law.ppf(0.5)
-        error = math.sqrt(math.log(s.M) + _COUNT_VAR) / (math.pi * s.M * median * law.pdf(median))
-        wider = jnp.sqrt(1 + (centre / scale * error) ** 2 / tw.var)
-        point = tw.mean + wider * (tw.isf(LEVEL) - tw.mean)
-    variance = (x[(m - 1) // 2] + x[m // 2]) / 2 / median
-    return variance, variance / s.N * (centre + scale * point)
+@cache
+def _noise(N: int, M: int) -> tuple[float, ...]:
+    """Of noise of that shape: median eigenvalue, centre and scale of the largest, and what it exceeds with LEVEL in that scale."""
+    with jax.ensure_compile_time_eval():  # constants of a program
+        return tuple(map(float, _noise_of(float(N), float(M))))
+
+
+@jax.jit  # one program for all shapes
+def _noise_of(N: Array, M: Array) -> tuple[Array, ...]:
+    law, (centre, scale), tw = MarchenkoPastur(Q=N / M), johnstone(N, M), TracyWidom()
+    median = law.ppf(0.5)
+    error = jnp.sqrt(jnp.log(M) + _COUNT_VAR) / (math.pi * M * median * law.pdf(median))
+    wider = jnp.sqrt(1 + (centre / scale * error) ** 2 / tw.var)
+    return median, centre, scale, tw.mean + wider * (tw.isf(LEVEL) - tw.mean)
 
 
 def _checked(s: Spectrum) -> Float[Array, " M"]:

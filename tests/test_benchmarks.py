@@ -34,6 +34,15 @@ def test_thresholds(tmp_path):
 
 
 @pytest.mark.slow
+def test_formats(tmp_path):
+    for name in ("NumPy .npz", "NumPy .npz, compressed"):
+        assert f"| {name} | own | numpy" in run(tmp_path, "formats", "--only", name, "--out", "found.json")
+    rows = json.loads((tmp_path / "found.json").read_text())
+    assert [(row["reader"], row["tensors"]) for row in rows] == [("realnets.readers.npz", 8)] * 2
+    assert all(row["largest MB"] == 64 and row["peak MB"] < 3 * 64 for row in rows)
+
+
+@pytest.mark.slow
 def test_scaling(tmp_path):
     assert "20,000" in run(tmp_path, "scaling", "--sizes", "50", "100", "200", "--repeats", "1")
 

@@ -52,6 +52,11 @@ def test_entropy_is_one_for_equal_eigenvalues_and_zero_for_rank_one():
     one = np.zeros(30)
     one[-1] = 3
     assert float(metrics.entropy(rmt.Spectrum(one, N=60))) == 0
+    # Of a collapsed rank the zeros do not count, and small eigenvalues that an SVD resolves do
+    for s in (rmt.spectrum(np.eye(60, 30) * (np.arange(30) < 7)), rmt.Spectrum(np.r_[np.zeros(23), np.ones(7)], N=60)):
+        assert float(metrics.entropy(s)) == pytest.approx(1)
+    small = rmt.spectrum(np.diag([1e-9, 1.0, 1.0]))
+    assert float(metrics.entropy(small)) == pytest.approx(np.log(2) / np.log(3))
 
 
 def test_metrics_batch(case):

@@ -8,6 +8,7 @@ import pytest
 from conftest import slow
 
 import rmt
+from rmt.spectra import spectrum_on_host
 from rmt.spectra.dense import ABSOLUTE, MARGIN, gram_may_do, gram_will_do, predicted_condition, svd_by_reflections
 
 EPS = np.finfo(float).eps
@@ -102,6 +103,54 @@ def test_blocks_that_are_no_matrix_are_refused_and_what_is_not_finite_has_no_spe
         with pytest.raises(ValueError, match="needs N >= M >= 1, got"):
             rmt.spectra.spectrum_of_rows(blocks)
     assert np.isnan(rmt.spectra.spectrum_of_rows([np.ones((3, 3)), np.full((1, 3), np.inf)]).eigenvalues).all()
+
+
+@pytest.mark.parametrize("entries", ENTRIES)
+@pytest.mark.parametrize("shape", [(30, 15), (20, 20)])
+def test_on_the_host_every_eigenvalue_is_within_its_error_and_the_route_the_same(entries, shape):
+    W = matrix(9, entries, shape)
+    truth = exact(W)
+    for rtol in (1e-6, 1e-14):
+        s, device = spectrum_on_host(W, rtol), rmt.spectrum(W, rtol=rtol)
+        assert (np.abs(s.eigenvalues - truth) <= s.error).all()
+        assert (s.N, s.M, int(s.route), type(s.eigenvalues)) == (*shape, int(device.route), np.ndarray)
+        np.testing.assert_allclose(s.error, device.error, rtol=1e-9)
+    for turned in (np.asfortranarray(W), W[:, ::-1]):
+        np.testing.assert_allclose(spectrum_on_host(turned).eigenvalues, s.eigenvalues, rtol=1e-6)
+
+
+def test_on_the_host_many_rows_extreme_scales_collapsed_ranks_and_bad_entries():
+    W = matrix(10, "Gaussian", (70_000, 8))  # more than one block
+    s = spectrum_on_host(W)
+    np.testing.assert_allclose(s.eigenvalues, rmt.spectrum(W).eigenvalues, rtol=1e-12)
+    W = matrix(10, "Gaussian", (60, 40))
+    for c in (2.0**500, 2.0**-500):
+        np.testing.assert_allclose(
+            spectrum_on_host(c * W).eigenvalues, c * c * spectrum_on_host(W).eigenvalues, rtol=1e-12
+        )
+    low = spectrum_on_host(matrix(5, "mu=2", (60, 20)) @ matrix(6, "Gaussian", (20, 40)))
+    assert (int(low.rank), int(low.route)) == (20, rmt.Route.SVD)
+    assert 0 < low.floor < low.eigenvalues[20]
+    assert int(rmt.fit_tail(low).status) == rmt.Status.RANK_COLLAPSE
+    assert int(spectrum_on_host(np.zeros((20, 12))).rank) == 0
+    W[3, 4] = np.nan
+    assert np.isnan(spectrum_on_host(W).eigenvalues).all()
+    with pytest.raises(ValueError, match=r"N >= M >= 1, got shape \(3, 5\)"):
+        spectrum_on_host(np.ones((3, 5)))
+
+
+def test_on_the_host_nothing_is_compiled_and_one_program_fits_every_short_spectrum(caplog):
+    rmt.fit_tail(spectrum_on_host(matrix(0, "mu=2", (90, 31))))
+    with jax.log_compiles(), caplog.at_level("WARNING", "jax"):
+        for N, M in ((91, 32), (700, 33), (300, 301 - 1)):
+            s = spectrum_on_host(matrix(0, "mu=2", (N, M)))
+            fit = jax.device_get(rmt.fit_tail(s))
+            assert fit.ok
+            assert 0 < rmt.metrics.entropy(s) < 1
+            assert np.isfinite(rmt.metrics.log_alpha_norm(s, fit))
+        assert not [record.message for record in caplog.records if "Compiling" in record.message]
+        rmt.fit_tail(np.arange(1.0, 1300.0))
+        assert [record.message for record in caplog.records if "Compiling" in record.message]
 
 
 def test_heavy_tails_need_the_svd():

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from realnets.readers._dispatch import reader_of, readers
-from realnets.readers._folder import open_folder
+from realnets.readers._folder import few, open_folder
 from realnets.readers.base import Probe as Probe
 from realnets.readers.base import Tensor as Tensor
+from realnets.readers.base import printable
 from rmt.errors import InputError
 
 
@@ -61,19 +62,34 @@ def open_checkpoint(path: Path) -> Checkpoint:
         if (reader := reader_of(probe)) is not None:
             return Checkpoint(path, reader.FORMAT, reader.tensors(path))
     except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
+        where = (
+            f"is a link to {printable(str(path.readlink()))}, which is not there"
+            if path.is_symlink()
+            else "no such file"
+        )
+        raise InputError(f"{path}: {where}") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     raise InputError(f"{path}: {_describe(probe)}; known formats: {', '.join(r.FORMAT for r in readers())}")
 
 
+_LOOKS_LIKE = (
+    (b"\x80", "a bare Python pickle, which is never loaded"),
+    (b"\x93NUMPY", "a single NumPy array; save it with numpy.savez, or fit it with `rmt fit`"),
+    (b"version https://git-lfs", "a pointer of Git LFS and not the file itself; fetch that with `git lfs pull`"),
+    (b"\x1f\x8b", "a gzip archive; unpack it and give what is in it"),
+    (b"\xff\xd8\xff", "a picture, not weights"),
+    (b"\x89PNG", "a picture, not weights"),
+)
+
+
 def _describe(probe: Probe) -> str:
     if probe.size == 0:
         return "an empty file"
-    if probe.head.startswith(b"\x80"):
-        return "a bare Python pickle, which is never loaded"
-    if probe.head.startswith(b"\x93NUMPY"):
-        return "a single NumPy array; save it with numpy.savez, or fit it with `rmt fit`"
+    if probe.head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return f"a zip archive of no weights, it holds {few(probe.members) or 'nothing'}"
+    if (known := next((what for magic, what in _LOOKS_LIKE if probe.head.startswith(magic)), None)) is not None:
+        return known
     if probe.head.isascii() and b"\x00" not in probe.head:
         return "a text file, not weights"
     return "not a weight file of a known format"

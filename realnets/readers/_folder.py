@@ -69,8 +69,8 @@ def open_folder(path: Path) -> tuple[str, list[Tensor], list[str]]:
     files, others = _sorted_out(path)
     if not files:
         known = ", ".join(r.FORMAT for r in _dispatch.readers())
-        inside = f"its {len(others)} files are none ({few(others)})" if others else "it is empty"
-        raise InputError(f"{path}: a folder without weight files: {inside}; known formats: {known}")
+        held = few(others) or f"no files down to {_MAX_DEPTH} folders below"
+        raise InputError(f"{path}: a folder of no weight files, it holds {held}; known formats: {known}")
     chosen, notes = _chosen(files)
     listed = [(file, *_read(file)) for file in chosen]
     if all(fault for _, _, fault in listed):

@@ -35,6 +35,7 @@ _UNDEFINED = 2**64 - 1
 _DATASPACE, _LINK_INFO, _DATATYPE, _LINK, _EXTERNAL, _LAYOUT, _FILTERS = 0x1, 0x2, 0x3, 0x6, 0x7, 0x8, 0xB
 _ATTRIBUTE, _CONTINUATION, _SYMBOL_TABLE = 0xC, 0x10, 0x11
 _DEFLATE, _SHUFFLE, _FLETCHER32 = 1, 2, 3
+_REWRITE = "write its arrays to a new file of h5py's, without libver and track_order"
 
 Read = Callable[[int, int], bytes]
 """(first byte, number of bytes) -> those bytes, which the file is known to have."""
@@ -234,7 +235,7 @@ class _Walk:
             elif kind == _LINK_INFO:
                 (heap,) = struct.unpack_from("<Q", data, 10 if data[1] & 1 else 2)
                 if heap != _UNDEFINED:
-                    raise Hdf5Error("keeps its links in a heap, which is not read; write the file with h5py's defaults")
+                    raise Hdf5Error(f"keeps its links in a heap, which is not read; {_REWRITE}")
 
     def _symbols(self, tree: int, heap: int) -> Iterator[tuple[str, int | None]]:
         segment, _, place = struct.unpack_from("<QQQ", self._signed(heap, b"HEAP", 32), 8)
@@ -430,8 +431,10 @@ def _datatype(data: bytes) -> tuple[str, int, Literal["<", ">"]]:
 
 def _layout(data: bytes, rank: int, itemsize: int) -> _Layout:
     version, kind = data[0], data[1]
-    if version not in (3, 4):
+    if version < 3:
         raise Hdf5Error("is laid out in a form older than HDF5 1.6, which is not read")
+    if version > 4:
+        raise Hdf5Error(f"is laid out in a newer form, which is not read; {_REWRITE}")
     if kind == 0:
         (length,) = struct.unpack_from("<H", data, 2)
         return _Layout(data[4 : 4 + length], 0, length, None)
@@ -440,7 +443,7 @@ def _layout(data: bytes, rank: int, itemsize: int) -> _Layout:
     if kind == 3:
         raise Hdf5Error("is a virtual dataset, made of others, which is not followed")
     if kind != 2 or version != 3:
-        raise Hdf5Error("is laid out in a newer form, which is not read; write the file with h5py's defaults")
+        raise Hdf5Error(f"is laid out in a newer form, which is not read; {_REWRITE}")
     dimensions, address = struct.unpack_from("<BQ", data, 2)
     *chunk, element = struct.unpack_from(f"<{dimensions}I", data, 11)
     if len(chunk) != rank or element != itemsize or 0 in chunk:

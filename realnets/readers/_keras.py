@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from realnets.readers import _hdf5
-from realnets.readers.base import Tensor
+from realnets.readers.base import Tensor, unreadable
 from rmt.errors import InputError
 
 Opened = Callable[[], AbstractContextManager[_hdf5.Read]]
@@ -89,8 +89,8 @@ def _tensor(path: Path, name: str, dataset: _hdf5.Dataset, opened: Opened, membe
         except OSError as error:
             raise InputError(f"{where}: cannot be read ({error.strerror or error})") from error
 
-    if dataset.fault:  # of two dimensions, so that it is not left out as some vector of no interest
-        return Tensor(name, (0, 0), f"unreadable: {dataset.fault}", load)
+    if dataset.fault:
+        return unreadable(name, f"{where}: {dataset.fault}")
     return Tensor(name, dataset.shape, dataset.dtype, load, (member, dataset.address))
 
 

@@ -104,6 +104,8 @@ class Source:
                 begin = at + used
                 stop = begin + _WIDTH.get(wire, end)  # groups are refused below
             at = stop
+            if 0 < number < 2**29 and wire == BYTES and stop > end == self.size:
+                raise WireError(f"truncated: {stop} bytes are needed, {end} are there")
             if not 0 < number < 2**29 or stop > end:
                 raise WireError(f"malformed: field {number} at byte {begin} is impossible")
             yield Field(number, wire, value, begin, stop)

@@ -202,6 +202,6 @@ def tensor(path: Path, name: str, view: View, read: ReadBytes, byteorder: str = 
             flat = flat.reshape(-1, part)[:, ::-1]
         flat = np.ascontiguousarray(flat).reshape(-1).view(dtype)
         strides = tuple(s * dtype.itemsize for s in view.stride)
-        return np.lib.stride_tricks.as_strided(flat, view.shape, strides).copy()
+        return np.ascontiguousarray(np.lib.stride_tricks.as_strided(flat, view.shape, strides)).reshape(view.shape)
 
     return Tensor(name, view.shape, view.dtype, load, identity)

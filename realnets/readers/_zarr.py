@@ -158,6 +158,8 @@ def array(meta: Meta, chunks: Mapping[str, Value], where: str) -> np.ndarray:
         raise StoreError(f"has {len(spots)} chunks, its shape needs {wanted}")
     # Missing chunks are a file's right, and so a shape of any size; padded ones are made whole before they are cut.
     refuse_zip_bomb(where, packed, max(math.prod(meta.shape) * dtype.itemsize, min(len(spots), 1) * each))
+    if list(spots) == [(0,) * len(meta.shape)] and meta.chunk == meta.shape:  # one chunk: no copy of it
+        return _chunk(meta, spots.popitem()[1].read(), stored, each).astype(dtype, copy=False)
     found = np.full(meta.shape, meta.fill or 0, dtype) if len(spots) < wanted else np.empty(meta.shape, dtype)
     for spot, value in spots.items():
         cut = tuple(slice(o * c, (o + 1) * c) for o, c in zip(spot, meta.chunk, strict=True))

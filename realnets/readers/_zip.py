@@ -6,6 +6,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from realnets.readers.base import zip_directory
 from rmt.datafiles import refuse_zip_bomb
 from rmt.errors import InputError
 
@@ -31,13 +32,8 @@ def members(path: Path) -> dict[str, Member]:
     """The archive's members by name.
 
     Raises:
-        InputError: the archive is truncated or damaged.
+        InputError: see `zip_directory`.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            infos = archive.infolist()
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: truncated or damaged zip archive ({error})") from error
     return {
         i.filename: Member(
             path,
@@ -49,7 +45,7 @@ def members(path: Path) -> dict[str, Member]:
             i.CRC,
             bool(i.flag_bits & 1),
         )
-        for i in infos
+        for i in zip_directory(path)
     }
 
 
@@ -106,10 +102,10 @@ def _inflated(member: Member, start: int, length: int) -> bytes:
     if member.method != zipfile.ZIP_DEFLATED:
         raise InputError(f"{member.path}: {member.name}: compression method {member.method} is not supported")
     inflate = zlib.decompressobj(-15)
-    out, seen, packed = bytearray(), 0, member.packed
+    pieces, seen, packed = [], 0, member.packed
     with member.path.open("rb") as file:
         file.seek(_data_offset(member, file))
-        while len(out) < length and not inflate.eof:
+        while seen < start + length and not inflate.eof:
             pending = inflate.unconsumed_tail
             if not pending:
                 pending = file.read(min(_CHUNK, packed))
@@ -117,6 +113,6 @@ def _inflated(member: Member, start: int, length: int) -> bytes:
                 if not pending:
                     break
             piece = inflate.decompress(pending, _CHUNK)
-            out += piece[max(start - seen, 0) :]
+            pieces.append(piece[max(start - seen, 0) : start + length - seen])
             seen += len(piece)
-    return bytes(out[:length])
+    return b"".join(pieces)

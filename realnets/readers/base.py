@@ -1,5 +1,6 @@
 """What every reader of weight files shares: the lazy Tensor, the Probe that tells formats apart, dtype names."""
 
+import io
 import zipfile
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,8 @@ MAX_INDEX_BYTES = 64 * 2**20
 
 MAX_TENSORS = 200_000
 """Most tensors of a file, where its format has no such bound: a list of more would itself fill the memory."""
+
+_MAX_DIRECTORY = 2**23  # of 100,000 members
 
 
 @dataclass(frozen=True)
@@ -69,13 +72,33 @@ class Probe:
     @cached_property
     def members(self) -> tuple[str, ...]:
         """Names in the zip archive; empty if the file is not one."""
-        if not self.head.startswith(b"PK\x03\x04"):
-            return ()
-        try:
-            with zipfile.ZipFile(self.path) as archive:
-                return tuple(archive.namelist())
-        except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError) as error:
-            raise InputError(f"{self.path}: truncated or damaged zip archive ({error})") from error
+        return tuple(i.filename for i in zip_directory(self.path)) if self.head.startswith(b"PK\x03\x04") else ()
+
+
+def zip_directory(path: Path) -> list[zipfile.ZipInfo]:
+    """What a zip archive says of its members.
+
+    Raises:
+        InputError: it is truncated or damaged, or says more than any list of weights.
+    """
+    try:
+        with _Bounded(path) as file, zipfile.ZipFile(file) as archive:
+            return archive.infolist()
+    except InputError:
+        raise
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError) as error:
+        raise InputError(f"{path}: truncated or damaged zip archive ({error})") from error
+
+
+class _Bounded(io.FileIO):
+    """A zip archive, whose directory zipfile reads at once, and makes a kilobyte of every entry."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > _MAX_DIRECTORY:
+            raise InputError(
+                f"{self.name}: a zip archive whose list of members has {size} bytes, more than any weights need"
+            )
+        return super().read(size)
 
 
 def printable(name: str) -> str:

@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from realnets.readers.base import MAX_INDEX_BYTES, Probe, Tensor, numpy_dtype
+from realnets.readers.base import MAX_INDEX_BYTES, MAX_TENSORS, Probe, Tensor, numpy_dtype, unreadable
 from rmt.errors import InputError
 
 FORMAT = "Flax msgpack"
@@ -91,13 +91,7 @@ def tensors(path: Path) -> list[Tensor]:
 def _tensor(path: Path, name: str, parts: _Parts | str) -> Tensor:
     where = f"{path}: {name}"
     if isinstance(parts, str):
-        fault = parts
-
-        def fail() -> np.ndarray:
-            raise InputError(f"{where}: {fault}")
-
-        # Of two dimensions, so that it is not left out as some vector of no interest.
-        return Tensor(name, (0, 0), f"unreadable: {fault}", fail)
+        return unreadable(name, f"{where}: {parts}")
     shape, arrays = parts
     stored = arrays[0].dtype
 
@@ -177,6 +171,8 @@ class _Walk:
             name, place = self._key(place, not path) if kind == "map" else (str(seen), place)
             item = self._next(place)
             place = item.start
+            if len(found) > MAX_TENSORS:
+                raise _MsgpackError(f"holds more than {MAX_TENSORS} arrays")
             if item.kind in ("map", "array"):
                 if len(open_) > _MAX_DEPTH:
                     raise _MsgpackError(f"nests deeper than {_MAX_DEPTH} levels")

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from realnets.readers import _hdf5, _keras, _zip
-from realnets.readers.base import MAX_INDEX_BYTES, Probe, Tensor
+from realnets.readers.base import Probe, Tensor
 from rmt.errors import InputError
 
 FORMAT = "Keras archive (.keras)"
 
 _CONFIG, _WEIGHTS = "config.json", ".weights.h5"
+_MAX_CONFIG = 2**24  # as Python objects it may take 25-fold
 _MAX_INFLATED = 2**28
 _MAX_DEPTH = 16
 
@@ -54,7 +55,7 @@ def _titles(config: _zip.Member) -> dict[tuple[str, ...], str]:
 
     A config that cannot be read costs the names only, since the weights have paths of their own.
     """
-    if config.size > MAX_INDEX_BYTES:
+    if config.size > _MAX_CONFIG:
         return {}
     try:
         root = json.loads(_zip.read(config))

@@ -22,7 +22,7 @@ import numpy as np
 from realnets.readers import _protobuf
 from realnets.readers._paths import beside
 from realnets.readers._protobuf import BYTES, VARINT, Field, Source, TooLarge, WireError
-from realnets.readers.base import MAX_TENSORS, Probe, Tensor, numpy_dtype
+from realnets.readers.base import MAX_TENSORS, Probe, Tensor, numpy_dtype, unreadable
 from rmt.errors import InputError
 
 FORMAT = "ONNX"
@@ -126,11 +126,12 @@ class _Entry:
     """A TensorProto: what it says of itself, and where it lies in the file."""
 
     name: str
-    dtype: str
+    dtype: str = ""
     shape: tuple[int, ...] = ()
     code: int = 0
     field: Field | None = None
     external: tuple[tuple[str, str], ...] | None = None
+    fault: str = ""
 
 
 @dataclass
@@ -179,7 +180,7 @@ class _Walk:
         except TooLarge:
             raise
         except WireError:
-            entry = _Entry(f"tensor_{self._count}", "damaged")
+            entry = _Entry(f"tensor_{self._count}", fault="is damaged")
         scope.entries.append((prefix, replace(entry, name=name or entry.name)))
 
     def _function(self, function: Field) -> None:
@@ -267,7 +268,7 @@ class _Walk:
             elif item.number == _EXTERNAL_DATA and len(pairs) < _MAX_DIMS:
                 pairs.append(self._pair(item))
         if min(shape, default=0) < 0 or math.prod(max(n, 1) for n in shape) > _MAX_NUMEL:
-            return _Entry(name, "impossible shape")
+            return _Entry(name, fault="has an impossible shape")
         dtype = _TYPES[code][0] if code in _TYPES else _UNREADABLE.get(code, f"type {code} of ONNX")
         return _Entry(name, dtype, tuple(shape), code, tensor, tuple(pairs) if external else None)
 
@@ -315,6 +316,8 @@ def _part(op: str, node: str, module: str, position: int) -> str:
 def _tensor(path: Path, entry: _Entry) -> Tensor:
     """The lazy Tensor of an entry."""
     where = f"{path}: {entry.name}"
+    if entry.fault:
+        return unreadable(entry.name, f"{where}: {entry.fault}")
 
     def load() -> np.ndarray:
         if entry.field is None or entry.code not in _TYPES:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from realnets.readers import _stores, _zarr, flax_msgpack
-from realnets.readers.base import Probe, Tensor
+from realnets.readers.base import Probe, Tensor, unreadable
 from rmt.errors import InputError
 
 FORMAT = "Orbax checkpoint"
@@ -108,13 +108,7 @@ def _tensor(root: Path, name: str, metadata: _stores.Value, chunks: dict[str, _s
     try:
         meta = _zarr.meta(metadata)
     except (_stores.StoreError, OSError) as error:
-        fault = str(error)
-
-        def fail() -> np.ndarray:
-            raise InputError(f"{where}: {fault}")
-
-        # Of two dimensions, so that it is not left out as some vector of no interest.
-        return Tensor(name, (0, 0), f"unreadable: {fault}", fail)
+        return unreadable(name, f"{where}: {error}")
 
     def load() -> np.ndarray:
         try:

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from realnets.readers.base import Probe, Tensor, numpy_dtype
+from realnets.readers.base import MAX_TENSORS, Probe, Tensor, numpy_dtype
 from rmt.errors import InputError
 
 FORMAT = "safetensors"
+
+_MAX_HEADER = 32 * 2**20  # of MAX_TENSORS tensors with long names; the package takes tenfold to parse it
 
 _DTYPES = {
     "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16",
@@ -27,12 +29,20 @@ def recognises(probe: Probe) -> bool:
 
 def tensors(path: Path) -> list[Tensor]:
     """Every tensor of the file, in the order of the bytes."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+    if length > _MAX_HEADER:
+        raise InputError(f"{path}: its header has {length} bytes, more than any list of tensors needs")
     try:
         with safe_open(path, framework="numpy") as file:
             names = list(file.offset_keys())
+        if len(names) > MAX_TENSORS:
+            raise InputError(f"{path}: holds {len(names)} tensors, more than any network")
         with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
+            file.seek(8)
             header = json.loads(file.read(length))
+    except InputError:
+        raise
     except (SafetensorError, ValueError) as error:
         raise InputError(f"{path}: truncated or damaged safetensors file ({error})") from error
     return [_tensor(path, name, header[name], 8 + length) for name in names]

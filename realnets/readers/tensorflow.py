@@ -26,7 +26,7 @@ import numpy as np
 from realnets.naming import is_optimiser_state
 from realnets.readers._paths import beside
 from realnets.readers._protobuf import VARINT, Field, Source, TooLarge, WireError, plain, signed, varint
-from realnets.readers.base import MAX_INDEX_BYTES, MAX_TENSORS, Probe, Tensor, numpy_dtype
+from realnets.readers.base import MAX_INDEX_BYTES, MAX_TENSORS, Probe, Tensor, numpy_dtype, unreadable
 from rmt.errors import InputError
 
 FORMAT = "TensorFlow checkpoint"
@@ -120,8 +120,11 @@ def _index_in(folder: Path) -> Path:
 
 def _latest(folder: Path) -> str:
     """The prefix that the folder's file `checkpoint` calls the latest, which may be a path on another machine."""
+    path = folder / "checkpoint"
     try:
-        with (folder / "checkpoint").open("rb") as file:
+        if not path.is_file():  # a pipe would be waited for
+            return ""
+        with path.open("rb") as file:
             state = file.read(_MAX_STATE)
     except OSError:
         return ""
@@ -223,13 +226,14 @@ class _Entry:
     """A BundleEntryProto: a tensor, or a part of one that is stored in slices."""
 
     key: bytes
-    dtype: str
+    dtype: str = ""
     shape: tuple[int, ...] = ()
     shard: int = 0
     offset: int = 0
     size: int = 0
     crc: int = 0
     sliced: bool = False
+    fault: str = ""
 
 
 def _source(data: bytes) -> Source:
@@ -275,9 +279,9 @@ def _entry(key: bytes, value: bytes) -> _Entry:
             elif item.number in numbers:
                 numbers[item.number] = item.value
     except WireError:
-        return _Entry(key, "damaged")
+        return _Entry(key, fault="is damaged")
     if len(shape) > _MAX_DIMS or min(shape, default=0) < 0 or math.prod(max(n, 1) for n in shape) > _MAX_NUMEL:
-        return _Entry(key, "impossible shape")
+        return _Entry(key, fault="has an impossible shape")
     code = numbers[1]
     dtype = _TYPES.get(code) or _UNREADABLE.get(code, f"type {code} of TensorFlow")
     return _Entry(key, dtype, tuple(shape), numbers[3], numbers[4], numbers[5], numbers[6], sliced)
@@ -385,6 +389,8 @@ class _Bundle:
     def tensor(self, name: str, entry: _Entry) -> Tensor:
         """The lazy Tensor of an entry."""
         where = f"{self._path}: {name}"
+        if entry.fault:
+            return unreadable(name, f"{where}: {entry.fault}")
 
         def load() -> np.ndarray:
             try:

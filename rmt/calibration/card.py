@@ -33,7 +33,7 @@ from rmt.calibration.traps import expected_traps, trap_p_value
 from rmt.errors import InputError
 from rmt.keys import point_key
 from rmt.phases import Phase, weigh
-from rmt.spectra import Spectrum, spectrum
+from rmt.spectra import Spectrum, spectrum_on_host
 from rmt.tails import Status, TailFit, fit_tail
 
 LEVEL = 0.05
@@ -215,14 +215,14 @@ def class_card(
     _check(w, n_nulls)
     key = jax.random.key(0) if key is None else key
     remarks: list[str] = []
-    s = _spectrum(w)
+    s = spectrum_on_host(w)
     N, M = s.N, s.M
     fit, n_tail = fit_tail(s), 0
     if fit.ok:
         n_tail = int(fit.n_tail)
     else:
         remarks.append(f"no tail fit: {Status(int(fit.status)).remedy}")
-    evidence = _or_none(lambda: _weigh(s), remarks, "no phase")
+    evidence = _or_none(lambda: weigh(s), remarks, "no phase")
     alpha_threshold = _or_none(lambda: noise_threshold(N, M, LEVEL), remarks, "no threshold of alpha")
     D_threshold = _or_none(lambda: ks_threshold(n_tail, LEVEL), remarks, "no threshold of D") if fit.ok else None
     alpha_p = float(noise_p_value(float(fit.alpha), N, M)) if alpha_threshold is not None and fit.ok else math.nan
@@ -301,7 +301,7 @@ def _of_block(
 ) -> Any:
     """The estimate of a random block of that shape, and its shape; None with a remark where there is none."""
     w = random_block(w, key, purpose, shape)
-    found = _or_none(lambda: estimate(_spectrum(w)), remarks, f"no {purpose}")
+    found = _or_none(lambda: estimate(spectrum_on_host(w)), remarks, f"no {purpose}")
     return found, None if found is None else shape
 
 
@@ -334,7 +334,3 @@ def _or_none(find: Callable[[], Any], remarks: list[str], what: str) -> Any:
 
 def _number(x: float | None) -> float:
     return math.nan if x is None else float(x)
-
-
-_weigh = jax.jit(weigh)
-_spectrum = jax.jit(spectrum)

@@ -9,9 +9,8 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy
 from jaxtyping import Array, Float
-from scipy.spatial import KDTree
-from scipy.special import softmax
 
 from rmt.calibration.storage import check_shapes, chosen, damaged, load_arrays, save_table, shipped_arrays
 from rmt.calibration.summary import N_FEATURES, check_full_rank, summary
@@ -87,7 +86,7 @@ class ClassTable:
 
     def probabilities(self, features: Float[np.ndarray, "n F"]) -> Float[np.ndarray, "n C"]:
         """Of every class, by features as `features` gives them."""
-        return softmax(terms(self.standardised(features)) @ self.weights, axis=-1)
+        return scipy.special.softmax(terms(self.standardised(features)) @ self.weights, axis=-1)
 
     def standardised(self, features: Float[np.ndarray, "n F"]) -> Float[np.ndarray, "n F"]:
         """Less the mean, over the scale."""
@@ -136,7 +135,7 @@ class Neighbourhood:
 
     def __init__(self, spectra: Float[np.ndarray, "m F"]):
         spectra = spectra[:, :-N_SHAPE]
-        self._tree = KDTree(spectra)
+        self._tree = scipy.spatial.KDTree(spectra)
         self._among = self._tree.query(spectra, NEIGHBOURS + 1)[0][:, -1]  # the nearest of each is itself
 
     def isolation(self, z: Float[np.ndarray, "n F"]) -> Float[np.ndarray, " n"]:

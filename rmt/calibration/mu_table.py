@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from jaxtyping import Bool, Float, Int
-from scipy.interpolate import CubicSpline, PchipInterpolator
 
 from rmt.calibration.storage import check_shapes, damaged, load_arrays, save_table, shipped_arrays
 from rmt.calibration.summary import N_FEATURES
@@ -70,7 +70,12 @@ class Moments:
     def _fine(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         fine = np.linspace(self.log_mu[0], self.log_mu[-1], FINE)
         cov = _linear(self.log_mu, self.cov, fine) + TOLERANCE**2 * np.eye(self.mean.shape[1])
-        return fine, CubicSpline(self.log_mu, self.mean)(fine), np.linalg.inv(cov), np.linalg.slogdet(cov)[1]
+        return (
+            fine,
+            scipy.interpolate.CubicSpline(self.log_mu, self.mean)(fine),
+            np.linalg.inv(cov),
+            np.linalg.slogdet(cov)[1],
+        )
 
     def likelihoods(self, summaries: Float[np.ndarray, "*batch K"]) -> Likelihoods:
         """The likelihood of each summary."""
@@ -102,9 +107,9 @@ class Family(Moments):
         """The quantile of the statistic at mu."""
         return self._quantile(level)(np.log(mu))
 
-    def _quantile(self, level: float) -> PchipInterpolator:
+    def _quantile(self, level: float) -> "scipy.interpolate.PchipInterpolator":
         """In ln mu: monotone where the nodes are, since a cubic overshoots where a spectrum ceases to tell mu."""
-        return PchipInterpolator(self.log_mu, self.quantiles[:, LEVELS.index(level)])
+        return scipy.interpolate.PchipInterpolator(self.log_mu, self.quantiles[:, LEVELS.index(level)])
 
     def mu_at(self, statistic: Float[np.ndarray, "*batch"], level: float) -> Float[np.ndarray, "*batch"]:
         """The mu at which the statistic would be the quantile of that level: 0 or inf where that is beyond the grid."""
@@ -184,7 +189,7 @@ def _smooth(at: np.ndarray, values: np.ndarray, x: float) -> np.ndarray:
     """Cubic interpolation along the first axis, of three values a parabola, of two a line; one holds where it is."""
     if len(at) == 1:
         return values[0]
-    return CubicSpline(at, values)(x)
+    return scipy.interpolate.CubicSpline(at, values)(x)
 
 
 def _linear(at: np.ndarray, values: np.ndarray, x: "float | np.ndarray") -> np.ndarray:

@@ -12,8 +12,8 @@ from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
+import scipy
 from jaxtyping import ArrayLike, Float, Int
-from scipy.special import ndtr, ndtri
 
 from rmt.calibration.storage import check_shapes, chosen, damaged, load_arrays, save_table, shipped_arrays
 from rmt.errors import InputError
@@ -180,7 +180,7 @@ def noise_quantile(
     """
     table = chosen(table, shipped, load)
     _check_level(level)
-    return _curved(what, np.interp(ndtri(level), ndtri(LEVELS), table.at(what, N, M)))
+    return _curved(what, np.interp(scipy.special.ndtri(level), scipy.special.ndtri(LEVELS), table.at(what, N, M)))
 
 
 def noise_threshold(N: int, M: int, level: float = 0.05, table: "NoiseTable | str | Path | None" = None) -> float:
@@ -227,8 +227,8 @@ def noise_p_value(
     alpha = np.asarray(alpha, float)
     if np.any(alpha <= 1):
         raise InputError(f"noise_p_value(alpha) needs the exponent of a density, above 1; got {alpha.min()}")
-    p = np.interp(_straight("alpha", alpha), table.at("alpha", N, M), ndtri(LEVELS))
-    return np.where(np.isnan(alpha), np.nan, ndtr(p))[()]
+    p = np.interp(_straight("alpha", alpha), table.at("alpha", N, M), scipy.special.ndtri(LEVELS))
+    return np.where(np.isnan(alpha), np.nan, scipy.special.ndtr(p))[()]
 
 
 def ks_threshold(n_tail: int, level: float = 0.05, table: "NoiseTable | str | Path | None" = None) -> float:
@@ -255,7 +255,9 @@ def ks_threshold(n_tail: int, level: float = 0.05, table: "NoiseTable | str | Pa
             f"ks_threshold reaches n_tail = {low} to {high}, got {n_tail}; use rmt.bootstrap(...).p_scaled"
         )
     _check_level(level)
-    return float(np.exp(np.interp(ndtri(1 - level), ndtri(LEVELS), table.independent_at(n_tail)))) / math.sqrt(n_tail)
+    return float(
+        np.exp(np.interp(scipy.special.ndtri(1 - level), scipy.special.ndtri(LEVELS), table.independent_at(n_tail)))
+    ) / math.sqrt(n_tail)
 
 
 def save(table: NoiseTable, path: Path) -> None:

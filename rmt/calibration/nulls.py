@@ -14,15 +14,15 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy
 from jaxtyping import Array, ArrayLike, Float, Key
-from scipy import optimize, special, stats
 
 from rmt import metrics
 from rmt.calibration.spikes import spike_threshold
 from rmt.ensembles import IID, Shuffled
 from rmt.keys import point_key, trial_keys
 from rmt.laws import Gaussian, MarchenkoPastur, StudentT
-from rmt.spectra import Spectrum, spectrum
+from rmt.spectra import Spectrum, spectrum_on_host
 from rmt.tails import fit_tail
 
 NULLS = ("gaussian", "shuffled", "fitted")
@@ -47,6 +47,7 @@ lambda_max it is 0.3 for the logarithm, which heavy entries need."""
 
 _ONE_SIDED = ("n_spikes", "esd")
 _LIGHT = 1e4  # degrees of freedom from which on a Student t law is a Gaussian one
+_WIDTH = 512  # spectra are padded to multiples of it, so that few programs serve all shapes
 _BINS, _DEPTH = 4000, 60.0  # of the histogram of ln |w|, and how far below the largest it reaches
 
 
@@ -116,7 +117,7 @@ def null_test(
         rising = np.log if power == 0 else lambda x: math.copysign(1, power) * x**power
         y, x = float(rising(observed)), rising(replicates)
         t = float((y - np.mean(x)) / (np.std(x, ddof=1) * math.sqrt(1 + 1 / n)))
-        p = sides * float(stats.t.sf(abs(t) if two_sided else t, n - 1))
+        p = sides * float(scipy.stats.t.sf(abs(t) if two_sided else t, n - 1))
     return NullTest(observed, median, t, p, min(1.0, sides * (r + 1) / (n + 1)), r == 0)
 
 
@@ -134,10 +135,9 @@ def null_tests(eigenvalues: Float[np.ndarray, " M"], N: int, nulls: Float[np.nda
         N: rows of W.
         nulls: those of the replicates, from `null_spectra`.
     """
-    own, of_nulls = (_statistics(Spectrum(jnp.asarray(x), N)) for x in (eigenvalues[None], nulls))
-    D = esd_distances(eigenvalues, nulls)
-    own["esd"], of_nulls["esd"] = D[:1], D[1:]
-    return {what: _tested(what, float(own[what][0]), of_nulls[what]) for what in STATISTICS}
+    found = _statistics(np.vstack([eigenvalues[None], nulls]), N)
+    found["esd"] = esd_distances(eigenvalues, nulls)
+    return {what: _tested(what, float(found[what][0]), found[what][1:]) for what in STATISTICS}
 
 
 def _tested(what: str, observed: float, replicates: np.ndarray) -> NullTest:
@@ -168,28 +168,23 @@ def null_spectra(
     """
     keys = trial_keys(point_key(key, {"layer": name, "null": null}), 0, n)
     law = fitted_student(np.asarray(W)) if null == "fitted" else Student(1.0, 0.0, 1.0)
-    return np.asarray(_draw(jnp.asarray(W), keys, null, law.df, law.location, law.scale))
+    w = jnp.asarray(W)
+    draws = (_draw(w, key, null, law.df, law.location, law.scale) for key in keys)
+    return np.stack([spectrum_on_host(np.asarray(draw)).eigenvalues for draw in draws])
 
 
 @partial(jax.jit, static_argnames="null")
 def _draw(
-    W: Float[Array, "N M"], keys: Key[Array, " n"], null: str, df: ArrayLike, location: ArrayLike, scale: ArrayLike
-) -> Float[Array, "n M"]:
-    N, M = W.shape
-
-    def gaussian(key: Key[Array, ""]) -> Array:
-        w = IID(Gaussian()).sample(key, (N, M))
+    W: Float[Array, "N M"], key: Key[Array, ""], null: str, df: ArrayLike, location: ArrayLike, scale: ArrayLike
+) -> Float[Array, "N M"]:
+    shape = W.shape[0], W.shape[1]
+    if null == "gaussian":
+        w = IID(Gaussian()).sample(key, shape)
         return jnp.mean(W) + jnp.std(W) * (w - jnp.mean(w)) / jnp.std(w)
-
-    def fitted(key: Key[Array, ""]) -> Array:
-        w = IID(StudentT(df)).sample(key, (N, M))
+    if null == "fitted":
+        w = IID(StudentT(df)).sample(key, shape)
         return jnp.asarray(location + scale * w / _scale(w, df))
-
-    def shuffled(key: Key[Array, ""]) -> Array:
-        return Shuffled(W).sample(key, (N, M))
-
-    draw = {"gaussian": gaussian, "fitted": fitted, "shuffled": shuffled}[null]
-    return jax.lax.map(lambda key: spectrum(draw(key)).eigenvalues, keys)
+    return Shuffled(W).sample(key, shape)
 
 
 def _scale(w: Float[Array, "N M"], df: ArrayLike) -> Float[Array, ""]:
@@ -225,12 +220,12 @@ def fitted_student(W: Float[np.ndarray, "N M"]) -> Student:
     def loss(parameters: np.ndarray) -> float:
         log_df, log_scale = parameters
         df = math.exp(log_df)
-        log_norm = special.gammaln((df + 1) / 2) - special.gammaln(df / 2) - log_df / 2 - log_scale
+        log_norm = scipy.special.gammaln((df + 1) / 2) - scipy.special.gammaln(df / 2) - log_df / 2 - log_scale
         return -(log_norm - (df + 1) / 2 * share @ np.log1p(np.exp(2 * (log_size - log_scale)) / df))
 
     start = [math.log(5.0), float(np.log(np.median(size) / 0.7))]
     bounds = [(math.log(0.05), math.log(_LIGHT)), (start[1] - 20, start[1] + 20)]
-    log_df, log_scale = optimize.minimize(loss, start, method="L-BFGS-B", bounds=bounds).x
+    log_df, log_scale = scipy.optimize.minimize(loss, start, method="L-BFGS-B", bounds=bounds).x
     return Student(math.exp(log_df), location, math.exp(log_scale))
 
 
@@ -297,19 +292,26 @@ def spike_edge(s: Spectrum) -> Float[Array, "*batch"]:
     return s.eigenvalues.mean(axis=-1) * spike_threshold(s.N, s.M, SPIKE_LEVEL, estimated=True)
 
 
-def _statistics(s: Spectrum) -> dict[str, np.ndarray]:
-    """Of a batch of spectra of one shape, all but esd."""
-    fit = fit_tail(s)
-    mean_square = s.eigenvalues.mean(axis=-1)
-    edge = spike_edge(s)
-    ratio = s.lambda_max / edge
-    law = MarchenkoPastur(Q=s.Q)
-    values = {
-        "alpha": fit.alpha,
-        "lambda_max": s.lambda_max,
+def _statistics(x: Float[np.ndarray, "n M"], N: int) -> dict[str, np.ndarray]:
+    """Of spectra of one shape, all but esd."""
+    s = Spectrum(x, N)
+    # One by one: the program is that of the layer's own fit
+    fits = [jax.device_get(fit_tail(Spectrum(row, N))) for row in x]
+    edge, largest = np.asarray(spike_edge(s)), np.asarray(s.lambda_max)
+    with np.errstate(invalid="ignore"):  # of constant matrices
+        ratio = largest / edge
+        scaled = np.pad(x / x.mean(axis=-1, keepdims=True), [(0, 0), (0, -s.M % _WIDTH)])
+    return {
+        "alpha": np.array([fit.alpha for fit in fits]),
+        "lambda_max": largest,
         # The fraction puts equal numbers in order
-        "n_spikes": jnp.sum(s.eigenvalues > edge[:, None], axis=-1) + ratio / (1 + ratio),
-        "mp_distance": jax.vmap(lambda x: metrics.largest_gap(law.cdf(x), s.M))(s.eigenvalues / mean_square[:, None]),
-        "ks": fit.ks,
+        "n_spikes": np.sum(x > edge[:, None], axis=-1) + ratio / (1 + ratio),
+        "mp_distance": np.array([_mp_distance(row, s.M, s.Q) for row in scaled]),
+        "ks": np.array([fit.ks for fit in fits]),
     }
-    return {what: np.asarray(of) for what, of in values.items()}
+
+
+@jax.jit
+def _mp_distance(x: Float[Array, " n"], M: ArrayLike, Q: ArrayLike) -> Float[Array, ""]:
+    """Of the first M values, of mean 1, from the Marchenko-Pastur law."""
+    return metrics.largest_gap(MarchenkoPastur(Q=Q).cdf(x), M)

@@ -32,8 +32,8 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+import scipy
 from jaxtyping import Array
-from scipy.special import gammaln
 
 from rmt.laws.tables import TURN, Table, first_value, resolve, tabulate
 
@@ -51,7 +51,7 @@ _BATCH = 200  # points solved at once
 
 def log_kappa(s: float, l: Real) -> Real:
     """log of Gamma(1 - s)/Gamma(s) lambda^-s at l = s log lambda."""
-    return gammaln(1 - s) - gammaln(s) - l
+    return scipy.special.gammaln(1 - s) - scipy.special.gammaln(s) - l
 
 
 class Moments(NamedTuple):
@@ -255,7 +255,7 @@ def trace(problem: Problem, high: float, low: float) -> Path:
         ArithmeticError: the solution was lost on the way.
     """
     s, Q, _ = problem
-    start = log_kappa(s, np.array(high)) + gammaln(s)
+    start = log_kappa(s, np.array(high)) + scipy.special.gammaln(s)
     at = solve(problem, np.array([high]), np.array([[start], [start - np.log(Q) + 1j * np.pi * s], [high]]))
     l, step, edge, path = high, 0.05, -np.inf, [(high, at)]
     while l > low and at.log_f[0] > problem.deepest - max(l, 0.0):
@@ -339,7 +339,7 @@ def log_density(problem: Problem, l: Real, path: Path) -> Real:
 def series_above(s: float, Q: float, terms: int = 8) -> Real:
     """a_n of sf = sum_n a_n exp(-n l): the equations solved in powers of kappa; a_1 = 1."""
     j = np.arange(terms)
-    taylor = (-1.0) ** j * np.exp(gammaln(s * (j + 1)) - gammaln(j + 1))  # of g
+    taylor = (-1.0) ** j * np.exp(scipy.special.gammaln(s * (j + 1)) - scipy.special.gammaln(j + 1))  # of g
 
     def at(coefficients: Complex, argument: Complex) -> Complex:
         total = np.zeros(terms, complex)
@@ -370,7 +370,7 @@ def table(mu: float, Q: float, noise: float = 0.0) -> Table:
     """
     s = mu / 2
     problem = Problem(s, Q, noise)
-    high, low = np.log(1e3) + gammaln(1 - s), _hard_edge(s) if Q == 1 else -np.inf
+    high, low = np.log(1e3) + scipy.special.gammaln(1 - s), _hard_edge(s) if Q == 1 else -np.inf
     if noise:
         high = max(high, s * np.log(1e13 * abs(noise)))  # beyond, the series without noise holds
         low += 2 * s * min(0.0, np.log(abs(noise)))
@@ -386,7 +386,7 @@ def table(mu: float, Q: float, noise: float = 0.0) -> Table:
 def _hard_edge(s: float) -> float:
     """For Q = 1: the l below which lambda^(1/2) rho is constant to 1e-15, h = Gamma(k+1) w - ... + Gamma(3k+1)/6 w^3."""
     k = 1 / s
-    log_w2 = np.log(1e-15) + gammaln(k + 1) - gammaln(3 * k + 1)
+    log_w2 = np.log(1e-15) + scipy.special.gammaln(k + 1) - scipy.special.gammaln(3 * k + 1)
     return log_kappa(s, np.array(0.0)) - np.log(s) + log_w2 / k
 
 

@@ -94,7 +94,7 @@ def depth(layers: Depth, looks: Mapping[str, tuple[str, str]]) -> LabFigure:
         top.stairs(layers.threshold, edges, baseline=None, color=INK, linewidth=1.3, label="5 % of noise is below")
         ends.append(layers.threshold)
     _alpha_axis(top, np.concatenate(ends), "y")
-    bottom.set(xlabel="layer, in the order of the file", ylabel="log10 of the\nspectral norm²")
+    bottom.set(xlabel="layer, in order of depth", ylabel="log10 of the\nspectral norm²")
     bottom.set_xlim(0, len(place) + 1)
     bottom.xaxis.get_major_locator().set_params(integer=True)
     bottom.axhline(0, color=GREY, linewidth=0.8, zorder=0)
@@ -218,7 +218,7 @@ def _panel(frame: Frame) -> tuple[LabFigure, Axes]:
 def alpha_plane(
     classes: Mapping[str, tuple[ArrayLike, ArrayLike]],
     networks: Mapping[str, tuple[ArrayLike, ArrayLike]],
-    ylabel: str = "λ max / edge of the bulk",
+    ylabel: str = "λ max / edge of noise",
 ) -> LabFigure:
     """Layers of networks on the plane of alpha and lambda_max, before regions of known matrices.
 
@@ -236,7 +236,7 @@ def alpha_plane(
     alphas = np.minimum(alphas, _MOST_ALPHA)
     _alpha_axis(ax, alphas, "x")
     if ys.size:
-        ax.set_ylim(*framed(float(ys.min()), float(ys.max())))
+        ax.set_ylim(*framed(float(ys.min()), 1.5 * float(ys.max())))  # a region reaches beyond its points
     for series, (name, pair) in enumerate(classes.items()):
         _region(ax, *_finite(*pair), _LINES[series % len(_LINES)], name)
     for series, (name, pair) in enumerate(networks.items()):

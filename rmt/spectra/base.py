@@ -5,6 +5,7 @@ from enum import IntEnum
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 
@@ -66,8 +67,7 @@ class Spectrum(eqx.Module):
 
         Without a bound: those above (N eps)^2 lambda_max, about what an SVD resolves.
         """
-        x = jnp.asarray(self.eigenvalues)
-        return x > (self.floor[..., None] if self.error is None else self.error)
+        return self.eigenvalues > (self.floor[..., None] if self.error is None else self.error)
 
     @property
     def floor(self) -> Float[Array, "*batch"]:
@@ -75,15 +75,15 @@ class Spectrum(eqx.Module):
 
         Without a bound: (N eps)^2 lambda_max.
         """
-        x = jnp.asarray(self.eigenvalues)
+        x = self.eigenvalues
         if self.error is None:
             return svd_floor(x[..., -1], self.N)
-        return _largest_within(x, self.error)
+        return largest_within(x, self.error) if isinstance(x, np.ndarray) else _largest_within(x, self.error)
 
     @property
     def rank(self) -> Int[Array, "*batch"]:
         """How many eigenvalues are known not to be zero: the rank of W to working precision if all of them are here."""
-        return jnp.sum(self.resolved, axis=-1)
+        return self.resolved.sum(axis=-1)
 
     def inverse(self) -> "Spectrum":
         """The spectrum of X^-1: 1/lambda, ascending, with errors e/(lambda (lambda - e)); infinite where lambda <= e.
@@ -100,15 +100,18 @@ class Spectrum(eqx.Module):
         return Spectrum(1 / x, self.N, error, self.route)
 
 
-def svd_floor(largest: Float[Array, "*batch"], N: int) -> Float[Array, "*batch"]:
+def svd_floor(largest: Float[Array, "*batch"], N: int | Float[Array, ""]) -> Float[Array, "*batch"]:
     """(N eps)^2 lambda_max: about the smallest eigenvalue that an SVD tells from zero."""
     return (N * jnp.finfo(largest.dtype).eps) ** 2 * largest
 
 
-@jax.jit  # every fit of a Spectrum asks for it
-def _largest_within(x: Float[Array, "*batch k"], error: Float[Array, "*batch k"]) -> Float[Array, "*batch"]:
-    size = jnp.abs(x)
-    return jnp.max(jnp.where(size > error, 0, size), axis=-1)
+def largest_within(x: Float[Array, "*batch k"], error: Float[Array, "*batch k"]) -> Float[Array, "*batch"]:
+    """The largest |x| that is within its error; 0 if none is."""
+    size = abs(x)
+    return x.__array_namespace__().where(size > error, 0, size).max(axis=-1)
+
+
+_largest_within = jax.jit(largest_within)  # every fit of a Spectrum on a device asks for it
 
 
 class Bidiagonal(eqx.Module):

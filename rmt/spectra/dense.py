@@ -29,14 +29,12 @@ _UNBLOCKED = 64
 def by_svd(W: Float[Array, "N M"]) -> tuple[Float[Array, " M"], Float[Array, " M"]]:
     """Ascending s^2 for the singular values s of W, and a bound on the error of each."""
     s = lax.platform_dependent(W, cpu=_svd_lapack, default=svd_by_reflections)
-    eps = jnp.finfo(s.dtype).eps
-    ds = eps * (ABSOLUTE / 2 * s[-1] + 2 * math.sqrt(W.shape[0]) * s)
-    return s**2, (2 * s + ds) * ds
+    return s**2, svd_error(s, W.shape[0])
 
 
 def _svd_lapack(W: Float[Array, "N M"]) -> Float[Array, " M"]:
     N, M = W.shape
-    if N >= 4 / 3 * M:  # LAPACK's driver does so itself, but from 11/6 on
+    if qr_first(N, M):
         W = jnp.linalg.qr(W, mode="r")
     return jnp.linalg.svd(W, compute_uv=False)[::-1]
 
@@ -47,6 +45,17 @@ def svd_by_reflections(W: Float[Array, "N M"]) -> Float[Array, " M"]:
     return jnp.sqrt(by_counting(B)[0]) * scale
 
 
+def qr_first(N: int, M: int) -> bool:
+    """Whether singular values come sooner from the factor R; LAPACK's driver does so itself, but from 11/6 on."""
+    return N >= 4 / 3 * M
+
+
+def svd_error(s: Float[Any, " M"], N: int) -> Float[Any, " M"]:
+    """Bound on the errors of the squares of ascending singular values of a matrix of N rows."""
+    ds = jnp.finfo(s.dtype).eps * (ABSOLUTE / 2 * s[-1] + 2 * math.sqrt(N) * s)
+    return (2 * s + ds) * ds
+
+
 def by_gram(W: Float[Array, "N M"]) -> tuple[Float[Array, " M"], Float[Array, " M"]]:
     """Ascending eigenvalues of W^T W, and a bound on the error of each."""
     N, _ = W.shape
@@ -55,9 +64,9 @@ def by_gram(W: Float[Array, "N M"]) -> tuple[Float[Array, " M"], Float[Array, " 
     return x * scale**2, gram_error(x, N) * scale**2
 
 
-def gram_error(x: Float[Array, " M"], N: int) -> Float[Array, " M"]:
+def gram_error(x: Float[Any, " M"], N: int) -> Float[Any, " M"]:
     """Bound on the errors of ascending eigenvalues of a Gram matrix of N rows."""
-    return jnp.finfo(x.dtype).eps * (ABSOLUTE * x[-1] + 4 * math.sqrt(N) * jnp.abs(x))
+    return jnp.finfo(x.dtype).eps * (ABSOLUTE * x[-1] + 4 * math.sqrt(N) * abs(x))
 
 
 def by_cheaper(W: Float[Array, "N M"], rtol: float) -> tuple[Float[Array, " M"], Float[Array, " M"], Array]:
@@ -86,16 +95,16 @@ def _cheaper(W: Float[Array, "N M"], rtol: float) -> tuple[Float[Array, " M"], F
 
 def gram_will_do(W: Float[Array, "N M"], rtol: float) -> Bool[Array, ""]:
     """Whether the Gram route should hold every relative error to `rtol`, before any work is done: False if in doubt."""
-    return _predicted_error(predicted_condition(W), W.shape[0], jnp.finfo(W.dtype).eps) <= rtol
+    return predicted_error(predicted_condition(W), W.shape[0], jnp.finfo(W.dtype).eps) <= rtol
 
 
 def gram_may_do(N: int, M: int, eps: float, rtol: float) -> bool:
     """What the shape alone says of `gram_will_do`: the medians are at most twice the means, so the condition at least this."""
     smallest, edge = _ends(N, M)
-    return _predicted_error(edge / (2 * smallest), N, eps) <= rtol
+    return predicted_error(edge / (2 * smallest), N, eps) <= rtol
 
 
-def _predicted_error(condition, N: int, eps):
+def predicted_error(condition, N: int, eps):
     """Relative, of the smallest eigenvalue by the Gram route."""
     return eps * (ABSOLUTE * MARGIN * condition + 4 * math.sqrt(N))
 
@@ -117,13 +126,19 @@ def predicted_condition(W: Float[Array, "N M"]) -> Float[Array, ""]:
     Source: Edelman, SIAM J. Matrix Anal. Appl. 9 (1988) for the scatter. The rest is measured: within a factor of 2 for
         mu >= 1.25 and N >= 1.5 M; too small, by up to 10^4, where it is above 10^9 anyway (`tests/test_spectra.py`).
     """
-    N, M = W.shape
+    M = W.shape[1]
     scale = power_of_two(jnp.max(jnp.abs(W)))
     rows = jnp.sum((W / scale) ** 2, axis=1)
     columns = _fold_rows(W, lambda sums, rows: sums + jnp.sum((rows / scale) ** 2, axis=0), jnp.zeros(M, W.dtype))
+    return condition_by_norms(rows, columns)
+
+
+def condition_by_norms(rows: Float[Any, " N"], columns: Float[Any, " M"]) -> Float[Any, ""]:
+    """`predicted_condition`, from the squared norms of the rows and columns, on the host or on a device as these are."""
+    N, M, xp = len(rows), len(columns), rows.__array_namespace__()
     smallest, edge = _ends(N, M)
-    largest = jnp.maximum(jnp.mean(columns) / N * edge, jnp.maximum(jnp.max(rows), jnp.max(columns)))
-    typical = jnp.minimum(jnp.median(rows) / M, jnp.median(columns) / N)
+    largest = xp.maximum(xp.mean(columns) / N * edge, xp.maximum(xp.max(rows), xp.max(columns)))
+    typical = xp.minimum(xp.median(rows) / M, xp.median(columns) / N)
     return largest / (typical * smallest)
 
 

@@ -2,9 +2,9 @@
 
 from abc import abstractmethod
 from enum import IntEnum
+from statistics import NormalDist
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
@@ -110,7 +110,7 @@ class TailFit(eqx.Module):
             `rmt.bootstrap_matrix`.
         """
         check_level("interval", level)
-        z = jax.scipy.stats.norm.ppf(0.5 + level / 2)
+        z = NormalDist().inv_cdf(0.5 + level / 2)
         return self.alpha - z * self.stderr, self.alpha + z * self.stderr
 
 
@@ -147,7 +147,7 @@ class Sample(eqx.Module):
     x: Float[Array, " n"]
     log_x: Float[Array, " n"]
     start: Int[Array, ""]
-    N: int | None = eqx.field(default=None, static=True)
+    N: Float[Array, ""] | None = None
 
     @property
     def candidates(self) -> Bool[Array, " n"]:

@@ -8,13 +8,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
 from rmt.batching import row_by_row
 from rmt.spectra import Spectrum
 from rmt.spectra.base import svd_floor
 from rmt.tails.base import MIN_POINTS, Method, Sample, Status, TailFit, failed, graver, log_ratio
 from rmt.tails.clauset import Clauset
+
+_SHORTEST = 1024
+"""One set of fewer values is fitted as if it had so many, by one program for all of them: its fit takes less than the call."""
 
 
 def fit_tail(
@@ -42,14 +45,16 @@ def fit_tail(
     Accuracy: padding, masks and batches change no bit of a fit; the same data in another order neither
         (`tests/test_tails.py`).
     """
-    return on_samples(refit, data, Clauset() if method is None else method, mask)
+    return on_samples(refit, data, Clauset() if method is None else method, mask, _SHORTEST)
 
 
-def on_samples(function: Callable[[Method, Sample, Any], Any], data, method: Method, mask=None) -> Any:
+def on_samples(
+    function: Callable[[Method, Sample, Any], Any], data, method: Method, mask=None, shortest: int = 0
+) -> Any:
     """function(method, sample, status) of the sorted and checked data, row by row for a batch, compiled.
 
     The status is OK or a failure; for a failure the sample is of harmless numbers, since rows of a batch run alike. It is
-    RANK_COLLAPSE where eigenvalues were left out.
+    RANK_COLLAPSE where eigenvalues were left out. One set alone is padded to at least `shortest` values.
     """
     if not isinstance(method, Method):
         raise ValueError(f"method must be a method of fitting such as rmt.Clauset(), got {method!r}")
@@ -59,8 +64,9 @@ def on_samples(function: Callable[[Method, Sample, Any], Any], data, method: Met
     known = isinstance(data, Spectrum) and data.error is not None
     floor = data.floor if known else np.full(x.shape[:-1], np.nan)
     if not isinstance(x, Tracer) and not isinstance(mask, Tracer):
-        x, mask, ascending = _padded(x, mask)
-    return _rows(function, x, mask, floor, method, N, ascending)
+        x, mask, ascending = _padded(x, mask, shortest if x.ndim == 1 else 0)
+    # Not static: one program fits spectra of any number of rows.
+    return _rows(function, x, mask, floor, method, None if N is None else np.asarray(N, x.dtype), ascending)
 
 
 def _checked(x, mask, is_spectrum: bool):
@@ -84,14 +90,15 @@ def _checked(x, mask, is_spectrum: bool):
     return x, np.ones(x.shape, bool) if mask is None else mask, is_spectrum and mask is None
 
 
-def _padded(x, mask):
+def _padded(x, mask, shortest: int):
     """Length rounded up to one of eight an octave, so that data of like sizes share a compiled program; and whether sorted.
 
     Sorts on the host what is on the host: XLA's sort of 100,000 values takes as long as their whole fit.
     """
-    n = x.shape[-1]
+    n = max(x.shape[-1], shortest)
     unit = 2 ** max(3, (n - 1).bit_length() - 4)
-    width = [(0, 0)] * (x.ndim - 1) + [(-n % unit, 0)]
+    n += -n % unit
+    width = [(0, 0)] * (x.ndim - 1) + [(n - x.shape[-1], 0)]
     if isinstance(x, jax.Array) and any(device.platform != "cpu" for device in x.devices()):
         return jnp.pad(x, width), jnp.pad(jnp.asarray(mask), width), False
     x, mask = np.asarray(x), np.asarray(mask)
@@ -99,18 +106,18 @@ def _padded(x, mask):
 
 
 @eqx.filter_jit
-def _rows(function, x, mask, floor, method: Method, N: int | None, ascending: bool) -> Any:
-    def one(x, mask, floor, method, function):
+def _rows(function, x, mask, floor, method: Method, N: Float[ArrayLike, ""] | None, ascending: bool) -> Any:
+    def one(x, mask, floor, method, N, function):
         return function(method, *_sample(x, mask, floor, N, ascending))
 
     rows = row_by_row(one)
     for _ in range(x.ndim - 1):
-        rows = eqx.filter_vmap(rows, in_axes=(0, 0, 0, None, None))
-    return rows(x, mask, floor, method, function)
+        rows = eqx.filter_vmap(rows, in_axes=(0, 0, 0, None, None, None))
+    return rows(x, mask, floor, method, N, function)
 
 
 def _sample(
-    x: Float[Array, " n"], mask: Bool[Array, " n"], floor: Float[Array, ""], N: int | None, ascending: bool
+    x: Float[Array, " n"], mask: Bool[Array, " n"], floor: Float[Array, ""], N: Float[Array, ""] | None, ascending: bool
 ) -> tuple[Sample, Int[Array, ""]]:
     n = x.shape[0]
     x = x if ascending else jnp.sort(jnp.where(mask, x, -jnp.inf))

@@ -117,7 +117,7 @@ def _kept(sample: Sample) -> tuple[Sample, Bool[Array, ""]]:
 
 def _unscaled(sample: Sample) -> Float[Array, " n"]:
     """Eigenvalues of W^T W."""
-    return sample.x * (sample.N or 1)
+    return sample.x if sample.N is None else sample.x * sample.N
 
 
 def _tails_anywhere(sample: Sample) -> tuple[Float[Array, " n"], Bool[Array, " n"]]:

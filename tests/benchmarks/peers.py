@@ -443,10 +443,10 @@ def times(ratio: float | None) -> str:
     return "–" if ratio is None else f"{cell(ratio)} x"
 
 
-def update_readme(readme: Path, table: str) -> None:
+def update_readme(readme: Path, table: str, markers: tuple[str, str] = MARKERS) -> None:
     """Put the table between the marks of a README."""
     text = readme.read_text(encoding="utf-8")
-    begin, end = MARKERS
+    begin, end = markers
     if text.count(begin) != 1 or text.count(end) != 1 or text.index(end) < text.index(begin):
         sys.exit(f"{readme}: needs the lines {begin} and {end} once each, around the table")
     before, after = text.split(begin)[0], text.split(end)[1]

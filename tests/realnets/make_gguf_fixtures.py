@@ -7,13 +7,9 @@ from pathlib import Path
 
 import gguf
 import numpy as np
+from waves import wave
 
 DATA = Path(__file__).parent / "data"
-
-
-def wave(*shape: int) -> np.ndarray:
-    """The numbers of every fixture."""
-    return np.sin(np.arange(np.prod(shape), dtype=np.float64)).reshape(shape).astype(np.float32)
 
 
 def make(name: str, endianess: gguf.GGUFEndian, alignment: int | None) -> None:

@@ -5,12 +5,12 @@ It needs `pip install onnx torch onnxscript`.
 
 from pathlib import Path
 
-import ml_dtypes
 import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
+from waves import values, wave
 
 DATA = Path(__file__).parent / "data" / "onnx"
 
@@ -20,21 +20,6 @@ TYPES = {
     "float8_e4m3fnuz": 18, "float8_e5m2": 19, "float8_e5m2fnuz": 20, "uint4": 21, "int4": 22, "float4_e2m1fn": 23,
     "float8_e8m0fnu": 24, "uint2": 25, "int2": 26,
 }  # fmt: skip
-
-
-def wave(*shape: int) -> np.ndarray:
-    """The numbers of every fixture."""
-    return np.sin(np.arange(np.prod(shape), dtype=np.float64)).reshape(shape).astype(np.float32)
-
-
-def values(name: str) -> np.ndarray:
-    """A 3 x 4 array of a type."""
-    dtype = np.dtype(getattr(ml_dtypes, name, name))
-    if name == "bool":
-        return np.arange(12).reshape(3, 4) % 2 == 0
-    if name.startswith(("int", "uint")):
-        return np.arange(-6, 6).reshape(3, 4).astype(dtype)
-    return (wave(3, 4) * (1 - 2j)).astype(dtype) if dtype.kind == "c" else wave(3, 4).astype(dtype)
 
 
 def typed(name: str, code: int) -> TensorProto:

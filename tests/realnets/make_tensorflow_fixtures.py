@@ -7,14 +7,10 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
+from waves import wave
 
 DATA = Path(__file__).parent / "data" / "tensorflow"
 V1 = tf.compat.v1
-
-
-def wave(*shape: int) -> np.ndarray:
-    """The numbers of every fixture."""
-    return np.sin(np.arange(np.prod(shape), dtype=np.float64)).reshape(shape).astype(np.float32)
 
 
 def object_checkpoint() -> None:

@@ -123,6 +123,8 @@ def test_wrong_paths_and_options(model, tmp_path):
     assert "no such file" in error_line(run("analyze", tmp_path / "none"))
     (tmp_path / "empty").mkdir()
     assert "folder" in error_line(run("analyze", tmp_path / "empty"))
+    assert "FILE is empty" in error_line(run("analyze", ""))
+    assert "neither a file nor a folder" in error_line(run("analyze", "/dev/zero"))
     assert "no such network" in error_line(run("analyze", "zoo:nessie"))
     assert "--json and --csv" in error_line(run("analyze", model, "--json", "--csv"))
     assert ".json, .csv, .nc or .html" in error_line(run("analyze", model, "--out", tmp_path / "x.xls"))

@@ -1,11 +1,9 @@
 """Flax's msgpack files and Orbax's folders: the exact arrays, and damage of every kind as one line."""
 
-import contextlib
 import json
 import os
 import shutil
 import struct
-import time
 import tracemalloc
 from pathlib import Path
 
@@ -13,12 +11,11 @@ import ml_dtypes
 import msgpack
 import numpy as np
 import pytest
-from fuzz import all_survive, mutations
 from numcodecs import Zstd
 
 from realnets.layers import Layers
 from realnets.naming import is_optimiser_state
-from realnets.readers import open_checkpoint, orbax
+from realnets.readers import flax_msgpack, open_checkpoint, orbax
 from realnets.readers._stores import StoreError, ocdbt, unzstd
 from realnets.readers.base import Tensor
 from rmt import InputError
@@ -352,6 +349,12 @@ def test_links_are_not_followed(tmp_path):
         orbax.tensors(folder)
 
 
+def test_more_arrays_than_any_network_has(monkeypatch):
+    monkeypatch.setattr(flax_msgpack, "MAX_TENSORS", 3)
+    with pytest.raises(InputError, match="more than 3 arrays"):
+        open_checkpoint(DATA / "flax.msgpack")
+
+
 @pytest.mark.parametrize("path", ["../secret", "/etc/passwd", "d/../../x", "d\\x", "c:x", "d/\x00"])
 def test_paths_out_of_the_folder_are_refused(tmp_path, path):
     import google_crc32c
@@ -367,53 +370,3 @@ def test_paths_out_of_the_folder_are_refused(tmp_path, path):
         orbax.tensors(folder)
     with pytest.raises(StoreError, match="refused"):
         ocdbt(folder)
-
-
-def survives_folder(folder: Path) -> None:
-    """As `fuzz.survives`, of a folder that is handed to the reader itself."""
-    start = time.process_time()
-    try:
-        tensors = orbax.tensors(folder) if orbax.recognises_folder(folder) else []
-        for tensor in tensors:
-            with contextlib.suppress(InputError):
-                assert tensor.load().shape == tensor.shape
-    except InputError as error:
-        assert str(folder) in str(error)  # noqa: PT017
-        assert "\n" not in str(error)  # noqa: PT017
-    assert time.process_time() - start < 5
-
-
-def fuzz_folder(name: str, tmp_path: Path, n: int, seed: int) -> None:
-    """Damages one file of the folder after another."""
-    folder = shutil.copytree(DATA / name, tmp_path / "w")
-    files = sorted(f for f in folder.rglob("*") if f.is_file() and f.stat().st_size)
-    for k, file in enumerate(files):
-        whole = file.read_bytes()
-        for bad in mutations(whole, n // len(files) + 1, seed + k):
-            file.write_bytes(bad)
-            survives_folder(folder)
-        file.write_bytes(whole)
-
-
-def test_damaged_msgpack_gives_tensors_or_one_line(tmp_path):
-    for name in ("flax.msgpack", "flax_chunked.msgpack"):
-        all_survive((DATA / name).read_bytes(), tmp_path / "bad", 150, seed=1)
-
-
-@pytest.mark.parametrize("name", [*FOLDERS, "orbax_tree"])
-def test_damaged_folders_give_tensors_or_one_line(tmp_path, name):
-    fuzz_folder(name, tmp_path, 80, seed=1)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize("name", ["flax.msgpack", "flax_chunked.msgpack"])
-def test_fuzz_of_ten_thousand_files(tmp_path, name):
-    all_survive((DATA / name).read_bytes(), tmp_path / "bad", 10_000, seed=2)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize("name", [*FOLDERS, "orbax_tree"])
-def test_fuzz_of_ten_thousand_folders(tmp_path, name):
-    fuzz_folder(name, tmp_path, 10_000, seed=2)

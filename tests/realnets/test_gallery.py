@@ -142,10 +142,10 @@ def test_pages_have_plain_names_of_their_own():
 def test_the_synthetic_classes_are_where_theory_has_them(monkeypatch):
     monkeypatch.undo()
     two = dict(list(gallery_module.classes().items())[::4])
-    for name, value in (("SHAPE", (100, 50)), ("MATRICES", 20), ("classes", lambda: two)):
+    for name, value in (("SHAPE", (100, 50)), ("classes", lambda: two)):
         monkeypatch.setattr(gallery_module, name, value)
-    found = gallery_module.synthetic()
+    found = gallery_module.synthetic(20)
     noise, heavy = ([float(np.median(x)) for x in pair] for pair in found.values())
     assert 0.8 < noise[1] < 1.1
-    assert heavy[1] > 100
+    assert 5 < heavy[1] < 50 / (1 + 0.5**0.5) ** 2  # where one eigenvalue is all of the mean square
     assert heavy[0] == pytest.approx(1.5, abs=0.25)  # mu/2 + 1

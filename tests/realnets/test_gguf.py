@@ -6,17 +6,13 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 import pytest
-from fuzz import all_survive
+from waves import wave
 
 from realnets.layers import Layers
 from realnets.readers import Checkpoint, open_checkpoint
 from rmt import InputError
 
 DATA = Path(__file__).parent / "data"
-
-
-def wave(*shape: int) -> np.ndarray:
-    return np.sin(np.arange(np.prod(shape), dtype=np.float64)).reshape(shape).astype(np.float32)
 
 
 EXPECTED = {
@@ -137,15 +133,3 @@ def test_a_file_cut_short_loses_the_tensors_behind_the_cut_and_no_other(tmp_path
     for tensor in tensors[1:]:
         with pytest.raises(InputError, match=r"cut: .*(truncated|quantised)"):
             tensor.load()
-
-
-@pytest.mark.parametrize("name", ["little.gguf", "big.gguf"])
-def test_damaged_files(tmp_path, name):
-    all_survive((DATA / name).read_bytes(), tmp_path / "w", 300, seed=1)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
-def test_fuzz_gguf(tmp_path):
-    for name in ("little.gguf", "big.gguf"):
-        all_survive((DATA / name).read_bytes(), tmp_path / "w", 5000, seed=2)

@@ -249,6 +249,19 @@ def test_a_pair_with_a_damaged_half_is_unreadable():
     ]
 
 
+def test_two_thin_parts_do_not_fill_the_memory_with_their_product():
+    """8 TB of float64 from 240 MB, of which nothing is read."""
+
+    def unread() -> np.ndarray:
+        raise AssertionError
+
+    parts = {"fc.lora_A.weight": (60, 10**6), "fc.lora_B.weight": (10**6, 60)}
+    layers = Layers([Tensor(name, shape, "float32", unread) for name, shape in parts.items()])
+    assert list(layers) == []
+    (skipped,) = layers.skipped
+    assert skipped.note.startswith("fc[B A]: would have 1000000 x 1000000 entries")
+
+
 @pytest.mark.parametrize(
     ("name", "array", "reason"),
     [

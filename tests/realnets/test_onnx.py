@@ -3,10 +3,9 @@
 import shutil
 from pathlib import Path
 
-import ml_dtypes
 import numpy as np
 import pytest
-from fuzz import all_survive
+from waves import values, wave
 from wirefiles import number, put
 
 from realnets.layers import Layers
@@ -15,19 +14,6 @@ from realnets.readers.base import Tensor
 from rmt import InputError
 
 DATA = Path(__file__).parent / "data" / "onnx"
-
-
-def wave(*shape: int) -> np.ndarray:
-    return np.sin(np.arange(np.prod(shape), dtype=np.float64)).reshape(shape).astype(np.float32)
-
-
-def values(name: str) -> np.ndarray:
-    dtype = np.dtype(getattr(ml_dtypes, name, name))
-    if name == "bool":
-        return np.arange(12).reshape(3, 4) % 2 == 0
-    if name.startswith(("int", "uint")):
-        return np.arange(-6, 6).reshape(3, 4).astype(dtype)
-    return (wave(3, 4) * (1 - 2j)).astype(dtype) if dtype.kind == "c" else wave(3, 4).astype(dtype)
 
 
 def listed(path: Path) -> dict[str, Tensor]:
@@ -246,7 +232,7 @@ def test_impossible_places_of_external_data(tmp_path, pairs, says):
         (tensor(dims=(-1, 3)), "impossible shape"),
         (tensor(dims=(2**40, 2**40)), "impossible shape"),
         (tensor(dims=(2**40, 0)), "impossible shape"),
-        (tensor(dims=(1,) * 65), "damaged"),
+        (tensor(dims=(1,) * 65), "does not fit"),
         (tensor(code=99), "type 99"),
         (tensor(code=6, dims=(2,), rest=put(5, b"\x80\x80")), "numbers"),
         (tensor(code=6, dims=(2,), rest=put(5, b"\xff" * 19 + b"\0")), "numbers|10 bytes"),
@@ -260,8 +246,9 @@ def test_impossible_places_of_external_data(tmp_path, pairs, says):
 def test_a_damaged_tensor_does_not_take_the_others_with_it(tmp_path, bad, says):
     (tmp_path / "w").write_bytes(model(bad, tensor("good")))
     wrong, good = open_checkpoint(tmp_path / "w").tensors
+    assert bool(wrong.unreadable) == (says in ("damaged", "impossible shape"))
     np.testing.assert_array_equal(good.load(), wave(2, 3))
-    with pytest.raises(InputError, match=says):
+    with pytest.raises(InputError, match=rf"/w: \w+: .*({says})"):
         wrong.load()
 
 
@@ -326,18 +313,4 @@ def test_names_are_printable_and_short(tmp_path):
 def test_truncated_anywhere_it_is_an_error(tmp_path, name):
     data = (DATA / name).read_bytes()
     for end in range(0, len(data) - 40, 97):  # behind the graph there is only the list of operator sets
-        refused(tmp_path / "cut", data[:end], "")
-
-
-@pytest.mark.parametrize("name", ["torchscript.onnx", "dynamo.onnx", "every-type.onnx"])
-def test_damage_never_crashes(tmp_path, name):
-    shutil.copy(DATA / "dynamo.onnx.data", tmp_path)
-    all_survive((DATA / name).read_bytes(), tmp_path / "w", 150, seed=1)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(3600)
-def test_fuzz_onnx(tmp_path):
-    shutil.copy(DATA / "dynamo.onnx.data", tmp_path)
-    for name in ("torchscript.onnx", "dynamo.onnx", "every-type.onnx"):
-        all_survive((DATA / name).read_bytes(), tmp_path / "w", 3400, seed=2)
+        refused(tmp_path / "cut", data[:end], "truncated" if end > 200 else "")

@@ -1,13 +1,15 @@
 """TensorFlow checkpoints: of an object with its optimiser, of a module, of TensorFlow 1's Saver; damage is one line."""
 
 import io
+import os
 import shutil
 from pathlib import Path
 
 import ml_dtypes
 import numpy as np
 import pytest
-from fuzz import mutations, survives
+from fuzz import mutations
+from waves import wave
 from wirefiles import number, put
 
 from realnets.layers import Layers
@@ -16,11 +18,6 @@ from realnets.readers.base import Tensor
 from rmt import InputError
 
 DATA = Path(__file__).parent / "data" / "tensorflow"
-INDEXES = ("object/ckpt-10", "module/m", "saver/model.ckpt-7", "saved-model/variables/variables")
-
-
-def wave(*shape: int) -> np.ndarray:
-    return np.sin(np.arange(np.prod(shape), dtype=np.float64)).reshape(shape).astype(np.float32)
 
 
 def listed(path: Path) -> dict[str, Tensor]:
@@ -121,6 +118,15 @@ def test_folders(tmp_path):
         tensorflow.tensors(tmp_path)
     with pytest.raises(InputError, match="holds no TensorFlow checkpoint"):
         tensorflow.tensors(DATA)
+
+
+@pytest.mark.timeout(30)
+def test_a_pipe_in_the_place_of_the_state_is_not_waited_for(tmp_path):
+    for index in ("module/m", "saver/model.ckpt-7"):
+        copied(tmp_path, index)
+    os.mkfifo(tmp_path / "checkpoint")
+    with pytest.raises(InputError, match="holds 2 checkpoints"):
+        open_checkpoint(tmp_path)
 
 
 def test_shards_that_are_missing_cut_or_linked_from_elsewhere(tmp_path):
@@ -226,6 +232,7 @@ GOOD = entry(crc=tensorflow._masked_crc32c(wave(2, 3).tobytes()))
 def test_a_damaged_entry_does_not_take_the_others_with_it(tmp_path, bad, says):
     path = write(tmp_path / "w.index", {b"bad": bad, b"good": GOOD})
     wrong, good = open_checkpoint(path).tensors
+    assert bool(wrong.unreadable) == (says in ("damaged", "impossible shape"))
     np.testing.assert_array_equal(good.load(), wave(2, 3))
     with pytest.raises(InputError, match=f"w.index: bad: .*{says}"):
         wrong.load()
@@ -305,44 +312,6 @@ def test_a_damaged_object_graph_leaves_the_keys(tmp_path):
     for bad in mutations(whole[at:], 30, seed=3):
         shard.write_bytes(whole[:at] + bad)
         assert len(open_checkpoint(path).tensors) == 22
-
-
-@pytest.mark.parametrize("checked", [True, False])
-@pytest.mark.parametrize("index", INDEXES)
-def test_damage_never_crashes(tmp_path, monkeypatch, index, checked):
-    path = copied(tmp_path, index)
-    _unchecked(monkeypatch, checked)
-    for bad in mutations(path.read_bytes(), 80, seed=4):
-        path.write_bytes(bad)
-        survives(path)
-
-
-def _unchecked(monkeypatch, checked: bool) -> None:
-    """Without checksums damage reaches the parsers; a stranger can write right ones."""
-    if not checked:
-        block = tensorflow._block
-
-        def unchecked(data: bytes, start: int, size: int) -> bytes:
-            end = start + size
-            crc = tensorflow._masked_crc32c(data[start : end + 1]).to_bytes(4, "little")
-            return block(data[: end + 1] + crc + data[end + 5 :], start, size)
-
-        monkeypatch.setattr(tensorflow, "_block", unchecked)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize("checked", [True, False])
-def test_fuzz_tensorflow(tmp_path, monkeypatch, checked):
-    _unchecked(monkeypatch, checked)
-    for index in INDEXES:
-        path = copied(tmp_path, index)
-        whole = {p: p.read_bytes() for p in (path, *tmp_path.glob(f"{path.stem}.data-*"))}
-        for victim, share in ((path, 1000), (max(whole, key=lambda p: "data" in p.name), 250)):
-            for bad in mutations(whole[victim], share, seed=5):
-                victim.write_bytes(bad)
-                survives(path)
-            victim.write_bytes(whole[victim])
 
 
 def test_a_reader_of_messages_seeks_no_further_than_its_block():
