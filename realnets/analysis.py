@@ -205,6 +205,12 @@ def analyze(
     return Analysis(layers.source, layers.format, rows, layers.skipped, layers.n_tensors, settings, ranks)
 
 
+def nothing_read(result: Analysis) -> str:
+    """Why there are no rows, in one line."""
+    first = next((s.note for s in result.skipped if s.reason == "unreadable"), "")
+    return f"{result.source}: no tensor could be read: {first}"
+
+
 def _measured(layer: Layer, method: Method) -> Row:
     row, eigenvalues = measure(layer, method)
     return row | {"ranks": ranks_of(eigenvalues)}

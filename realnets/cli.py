@@ -12,18 +12,19 @@ from typing import Annotated
 import typer
 
 from realnets import zoo
-from realnets.analysis import Analysis, Row, analyze
+from realnets.analysis import Analysis, Row, analyze, nothing_read
+from realnets.corpus import Columns, examine, read_table
 from realnets.cutting import Conv
 from realnets.diff import Difference, diff, pairs_of
-from realnets.gallery import file_name, gallery
-from realnets.layers import MIN_M, Layers
+from realnets.gallery import gallery
+from realnets.kept import file_name
+from realnets.layers import MIN_M, Layers, nothing_planned
 from realnets.nulls import Comparison, compare, cost
 from realnets.sources import read_layers
 from realnets.tables import (
-    nothing_planned,
-    nothing_read,
     print_analysis,
     print_comparison,
+    print_corpus,
     print_difference,
     print_zoo,
     report_table,
@@ -168,6 +169,57 @@ def gallery_command(
         _check_place(index)
         gallery(files, out, nulls, seed, conv, min_m, _jobs(jobs), _say, progress=True)
         _say(f"written to {index}")
+
+
+@app.command("corpus")
+def corpus_command(
+    table: Annotated[
+        Path,
+        typer.Argument(
+            metavar="TABLE",
+            help="CSV, a row for each model: its weight file or its metrics, its group, its accuracies.",
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="Write dataset, JSON, tables, figures and a page here, and keep each model's rows.",
+        ),
+    ] = None,
+    model: Annotated[str, typer.Option("--model", help="Column of the names.")] = Columns.model,
+    file: Annotated[
+        str, typer.Option("--file", help="Column of weight files, zoo:NAME or hf:OWNER/REPO.")
+    ] = Columns.file,
+    initial: Annotated[
+        str, typer.Option("--initial", help="Column of the weights before training, for DistanceFromInit.")
+    ] = Columns.initial,
+    group: Annotated[str, typer.Option("--group", help="Column of the groups: depth, architecture.")] = Columns.group,
+    quality: Annotated[str, typer.Option("--quality", help="Column to be predicted.")] = Columns.quality,
+    baseline: Annotated[str, typer.Option("--baseline", help="Column at hand without a metric.")] = Columns.baseline,
+    metric: Annotated[
+        list[str] | None, typer.Option("--metric", help="Column that is a metric too; again for more.")
+    ] = None,
+    where: Annotated[
+        list[str] | None, typer.Option("--where", metavar="COLUMN=VALUE", help="Only such rows; again for more.")
+    ] = None,
+    conv: ConvOption = Conv.SLICES,
+    min_m: MinOption = MIN_M,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", min=1, help="Models at once; as many as processors, up to 4.")
+    ] = None,
+) -> None:
+    """Every metric of many models against their quality, by group and pooled, and Simpson's paradox between the two."""
+    with _command():
+        if out is not None:
+            _check_place(out / "index.html")
+        columns = Columns(model, file, initial, group, quality, baseline, tuple(metric or ()))
+        found = examine(read_table(table, columns, where or ()), out, conv, min_m, _jobs(jobs), _say, progress=True)
+        if out is not None:
+            found.write(out)
+            _say(f"written to {out / 'index.html'}")
+        print_corpus(found, _console())
 
 
 @app.command("diff")

@@ -1,7 +1,7 @@
 """Tables of layers as xarray datasets: one variable for each column, with what it means and in which unit."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -93,16 +93,28 @@ def as_dataset(rows: Sequence[Row], attrs: Mapping[str, Any], lists: Mapping[str
     """
     import xarray as xr  # half a second, which a table for the terminal need not pay
 
-    columns = {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
-    names = columns.pop("name", [])
-    variables: dict[str, Any] = {name: ("layer", _array(of), _about(name)) for name, of in columns.items()}
-    variables |= {name: (name.split("_")[0], _array(of)) for name, of in lists.items()}
-    layer = ("layer", _array(names), {"long_name": "name of the layer"})
+    names = [row["name"] for row in rows]
+    variables = of_columns([{name: of for name, of in row.items() if name != "name"} for row in rows], "layer")
+    variables |= {name: (name.split("_")[0], as_array(of)) for name, of in lists.items()}
+    layer = ("layer", as_array(names), {"long_name": "name of the layer"})
     return xr.Dataset(variables, coords={"layer": layer}, attrs=dict(attrs))
 
 
-def _array(values: Sequence[Any]) -> np.ndarray:
-    """NumPy's own strings end at their last character that is not NUL; of no values the type is that of strings."""
+def of_columns(
+    rows: Sequence[Row], dim: str, about: Callable[[str], Mapping[str, str]] | None = None
+) -> dict[str, tuple[str, np.ndarray, Mapping[str, str]]]:
+    """The columns of rows as variables over one dimension, each with what it means; by default as columns of layers."""
+    return {
+        name: (dim, as_array([row[name] for row in rows]), (about or _about)(name))
+        for name in (rows[0] if rows else ())
+    }
+
+
+def as_array(values: Sequence[Any]) -> np.ndarray:
+    """Values of one type as an array, strings as objects; of no values the type is that of strings.
+
+    NumPy's own strings end at their last character that is not NUL.
+    """
     texts = bool(values) and isinstance(values[0], str)
     return np.array(values, object if texts else None if values else str)
 

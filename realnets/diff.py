@@ -138,6 +138,15 @@ def diff(
     return Difference((first.source, second.source), (first.format, second.format), rows, (lost[0], lost[1]), settings)
 
 
+def distances(first: Layers, second: Layers) -> list[float]:
+    """||W_2 - W_1||_F of each pair of layers, as in `Difference.rows`, without a fit of either.
+
+    Raises:
+        InputError: as of `pairs_of`.
+    """
+    return [_distance(a.W, b.W) for a, b in _loaded(first, second, pairs_of(first, second))]
+
+
 def pairs_of(first: Layers, second: Layers) -> list[tuple[str, str]]:
     """Names of the layers that belong together, in the order of the first; nothing is loaded.
 

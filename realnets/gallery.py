@@ -1,9 +1,7 @@
 """Many models side by side: a page for each, and one that puts all their layers on the plane of alpha and lambda_max."""
 
-import hashlib
 import json
 import math
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,19 +10,18 @@ from typing import Any
 import jax
 import numpy as np
 
-from realnets.analysis import ALPHA_CUT
+from realnets.analysis import ALPHA_CUT, nothing_read
 from realnets.cutting import Conv
-from realnets.layers import MIN_M, Layers
+from realnets.kept import kept, page_names, stamp, write_text
+from realnets.layers import MIN_M, Layers, nothing_planned
 from realnets.nulls import compare, cost
 from realnets.page import TEMPLATES, shown
 from realnets.readers import Checkpoint
-from realnets.readers.base import Tensor, numpy_dtype
 from realnets.sources import open_source
-from realnets.tables import nothing_planned, nothing_read
 from rmt import inference
 from rmt.calibration.card import JUDGED, LEVEL
 from rmt.calibration.nulls import VERDICTS, spike_edge
-from rmt.console import one_line, written_whole
+from rmt.console import one_line
 from rmt.ensembles import IID, Ensemble, Spiked
 from rmt.errors import InputError
 from rmt.inline_svg import svg_element
@@ -38,7 +35,6 @@ from rmt.sweeps.provenance import versions
 from rmt.tails import fit_tail
 
 INDEX = "index"
-_LONGEST = 80  # letters of a page's name
 
 SHAPE, MATRICES = (400, 200), 100
 """Of the synthetic matrices, and how many there are of each class."""
@@ -97,12 +93,12 @@ def gallery(
     wanted = {"settings": settings, "versions": versions()}
     models: dict[str, Model] = {}
     waiting: dict[str, list[tuple[int, int]]] = {}
-    pages = page_names(sources)
+    pages = page_names(sources, [INDEX])
     for source, page in pages.items():
         try:
             checkpoint = open_source(source, say)
             layers = _layers(checkpoint, source, min_M, conv)
-            found = _stored(folder / f"{page}.json", wanted | {"files": _stamp(checkpoint)})
+            found = _stored(folder / f"{page}.json", wanted | {"files": stamp(checkpoint)})
         except (InputError, OSError) as error:
             models[source] = _failed(source, page, error, say)
             continue
@@ -119,7 +115,7 @@ def gallery(
             try:
                 checkpoint = open_source(source)
                 layers = _layers(checkpoint, source, min_M, conv)
-                files = _stamp(checkpoint)
+                files = stamp(checkpoint)
                 key = jax.random.key(seed)
                 result = compare(
                     layers, key, n_nulls, workers, lambda row: bar.advance(cost(row["N"], row["M"], n_nulls))
@@ -132,32 +128,14 @@ def gallery(
             result.settings["seed"] = seed
             found = json.loads(result.to_json()) | {"files": files}
             # The JSON last: where it is, the page is too.
-            _write(folder / f"{pages[source]}.html", result.to_html())
-            _write(folder / f"{pages[source]}.json", json.dumps(found, allow_nan=False) + "\n")
+            write_text(folder / f"{pages[source]}.html", result.to_html())
+            write_text(folder / f"{pages[source]}.json", json.dumps(found, allow_nan=False) + "\n")
             models[source] = Model(source, pages[source], found)
     ordered = [models[source] for source in pages]
-    _write(folder / f"{INDEX}.html", index_page(ordered))
+    write_text(folder / f"{INDEX}.html", index_page(ordered))
     if all(model.found is None for model in ordered):
         raise InputError(f"none of {len(ordered)} files could be read; {folder / f'{INDEX}.html'} says why")
     return ordered
-
-
-def page_names(sources: Sequence[str]) -> dict[str, str]:
-    """Source -> a plain file name without suffix, of its letters and digits; those that would be equal get a hash of theirs."""
-    plain = {source: file_name(source) for source in sources}
-    taken = [name.casefold() for name in plain.values()] + [INDEX]
-
-    def unique(source: str, name: str) -> str:
-        if taken.count(name.casefold()) == 1:
-            return name
-        return f"{name}-{hashlib.blake2b(source.encode(errors='surrogateescape'), digest_size=4).hexdigest()}"
-
-    return {source: unique(source, name) for source, name in plain.items()}
-
-
-def file_name(source: str) -> str:
-    """The end of a source's name as that of a file anywhere: letters and digits of ASCII, and dashes."""
-    return re.sub(r"[^A-Za-z0-9]+", "-", source)[-_LONGEST:].strip("-") or "model"
 
 
 def index_page(models: Sequence[Model]) -> str:
@@ -186,46 +164,9 @@ def _failed(source: str, page: str, error: Exception, say: Callable[[str], None]
     return Model(source, page, None, line)
 
 
-def _write(path: Path, text: str) -> None:
-    with written_whole(path) as part:
-        part.write_text(text, encoding="utf-8")
-
-
 def _stored(path: Path, wanted: dict[str, Any]) -> dict[str, Any] | None:
     """The comparison that is there, if its page is, and it is of these settings, versions and files."""
-    if not path.with_suffix(".html").is_file():
-        return None
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        found_for = {name: found[name] for name in wanted} | {
-            "settings": {name: found["settings"][name] for name in wanted["settings"]}
-        }
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # nothing there, or not by this command
-    return found if found_for == wanted else None
-
-
-def _stamp(checkpoint: Checkpoint) -> list[list[Any]]:
-    """Name, size and time of change of every file that its weights can be in.
-
-    All files below a folder. A file alone; but where it is smaller than its tensors, which are then in others or compressed, all
-    files beside it too.
-    """
-    path = checkpoint.path
-    if path.is_dir():
-        files = [file for file in path.rglob("*") if file.is_file()]
-    elif path.stat().st_size < sum(map(_bytes, checkpoint.tensors)):
-        files = [file for file in path.parent.iterdir() if file.is_file()]
-    else:
-        files = [path]
-    return sorted([str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files)
-
-
-def _bytes(tensor: Tensor) -> int:
-    try:
-        return math.prod(tensor.shape) * numpy_dtype(tensor.dtype).itemsize
-    except ValueError:
-        return 0
+    return kept(path, wanted) if path.with_suffix(".html").is_file() else None
 
 
 def _row(model: Model, found: dict[str, Any], comparisons: int) -> dict[str, Any]:

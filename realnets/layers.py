@@ -1,6 +1,7 @@
 """Tensors to layers: which tensors of a file are weight matrices, and what is left out, with its reason."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -143,6 +144,20 @@ class Layers:
         if tensor.memory is not None:
             seen[tensor.memory] = tensor.name
         return array
+
+
+def describe_skipped(skipped: Sequence[Skipped]) -> str:
+    """ "optimiser state 32; bias, scalar or other vector 9": the most frequent reason first."""
+    return "; ".join(f"{reason} {n}" for reason, n in Counter(s.reason for s in skipped).most_common())
+
+
+def nothing_planned(layers: Layers) -> str:
+    """Why there is no matrix in a file, in one line."""
+    if not layers.n_tensors:
+        return f"{layers.source}: holds no tensors"
+    first = next((f" ({s.note})" for s in layers.skipped if s.reason == "unreadable"), "")
+    said = describe_skipped(layers.skipped)
+    return f"{layers.source}: none of its {layers.n_tensors} tensors can be analysed: {said}{first}"
 
 
 def _pieces(tensor: Tensor, plan: Cut, held: list[np.ndarray]) -> Iterator[Layer]:

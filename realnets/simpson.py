@@ -1,8 +1,8 @@
 """Simpson's paradox: a trend within the groups of a corpus that its models, pooled, turn round."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy
@@ -93,6 +93,34 @@ def simpson(x: ArrayLike, y: ArrayLike, group: Sequence[object] | np.ndarray, le
     return _of_whole(x[there], y[there], names[there], level, int((~there).sum()))
 
 
+def simpson_each(
+    metrics: Mapping[str, ArrayLike], y: ArrayLike, group: Sequence[object] | np.ndarray, level: float = 0.05
+) -> dict[str, Simpson]:
+    """`simpson` of each of several metrics, so that at most `level` of such families have a wrong verdict or more: Holm's rule.
+
+    The level of a step is `level` over the number of metrics that have no verdict yet; a metric keeps the first that it gets. So
+    `rmt.inference.holm` of their p is at most `level` where there is one, and above it where the verdict is none. The intervals hold
+    together over the metrics.
+
+    Args:
+        metrics: name -> the metric of each model.
+        y, group: as of `simpson`.
+        level: of the family.
+
+    Raises:
+        ValueError: as of `simpson`.
+    """
+    found = {name: simpson(x, y, group, level / max(len(metrics), 1)) for name, x in metrics.items()}
+    waiting = [name for name, of in found.items() if of.verdict != UNTESTED]
+    while waiting:
+        step = {name: simpson(metrics[name], y, group, level / len(waiting)) for name in waiting}
+        shown = [name for name, of in step.items() if of.verdict != NONE]
+        for name in shown or waiting:
+            found[name] = replace(found[name], verdict=step[name].verdict, p=step[name].p)
+        waiting = [name for name in waiting if name not in shown] if shown else []
+    return found
+
+
 def _missing(g: object) -> bool:
     return g is None or (isinstance(g, float) and math.isnan(g))
 
@@ -101,10 +129,10 @@ def _of_whole(x: np.ndarray, y: np.ndarray, names: np.ndarray, level: float, dro
     found, of = np.unique(names, return_inverse=True)
     sizes = np.bincount(of, minlength=len(found))
     mean_x, mean_y = (np.bincount(of, v, len(found)) / np.maximum(sizes, 1) for v in (x, y))
-    inner = _Moments(x - mean_x[of], y - mean_y[of])
-    outer = _Moments(*(m[of] - np.mean(v) for m, v in ((mean_x, x), (mean_y, y))) if len(x) else (x, y))
-    whole = _Moments(*(v - np.mean(v) for v in (x, y)) if len(x) else (x, y))
-    parts = {str(name): _Moments(*(v[of == g] - np.mean(v[of == g]) for v in (x, y))) for g, name in enumerate(found)}
+    scale = float(np.max(np.abs(x), initial=0))
+    inner = _Moments(x - mean_x[of], y - mean_y[of], scale)
+    outer, whole = _centred(mean_x[of], mean_y[of], scale), _centred(x, y, scale)
+    parts = {str(name): _centred(x[of == g], y[of == g], scale) for g, name in enumerate(found)}
     # What scatters is what the groups and the slope within leave; of it too come the errors of the pooled slope.
     df = len(x) - len(found) - 1
     sigma = inner.residual(df)
@@ -152,10 +180,11 @@ def _of_whole(x: np.ndarray, y: np.ndarray, names: np.ndarray, level: float, dro
 
 @dataclass(frozen=True)
 class _Moments:
-    """Sums of squares and products of two centred columns."""
+    """Sums of squares and products of two centred columns; the scale is that of x before."""
 
     x: np.ndarray
     y: np.ndarray
+    scale: float
 
     @property
     def n(self) -> int:
@@ -165,7 +194,7 @@ class _Moments:
     def xx(self) -> float:
         total = float(self.x @ self.x)
         # What rounding leaves of a column that is the same throughout its groups is no spread.
-        return total if total > (1e-13 * self.n * float(np.max(np.abs(self.x), initial=0))) ** 2 else 0.0
+        return total if total > (1e-13 * self.n * self.scale) ** 2 else 0.0
 
     @property
     def b(self) -> float:
@@ -185,6 +214,10 @@ class _Moments:
             return Estimate(self.b, -math.inf, math.inf, self.n)
         off = float(scipy.stats.t.isf(level / 2, df)) * sigma / math.sqrt(self.xx)
         return Estimate(self.b, self.b - off, self.b + off, self.n)
+
+
+def _centred(x: np.ndarray, y: np.ndarray, scale: float) -> _Moments:
+    return _Moments(x - np.mean(x), y - np.mean(y), scale) if len(x) else _Moments(x, y, scale)
 
 
 def _p(t: float, df: int) -> float:

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
@@ -13,14 +14,19 @@ from rich.table import Table
 from rich.text import Text
 
 from realnets.analysis import FEWEST_LAYERS, TRENDS, Analysis, Row
+from realnets.corpus.table import AVERAGE, POOLED
 from realnets.diff import Difference
-from realnets.layers import Layers, Skipped
+from realnets.layers import describe_skipped
 from realnets.naming import shared_folder
 from realnets.networks import Network
 from realnets.nulls import Comparison
 from realnets.zoo import ZOO
 from rmt.calibration.card import LEVEL
 from rmt.calibration.nulls import VERDICTS
+from rmt.inference import Estimate
+
+if TYPE_CHECKING:
+    from realnets.corpus import Corpus
 
 _WIDE = 120
 _WIDEST = 140
@@ -255,6 +261,65 @@ def print_difference(result: Difference, console: Console) -> None:
             _lines(console, f"Only in the {which}: {_listed(names)}.")
 
 
+_TITLE = 20  # letters of a metric
+_WITH_P = 90
+
+
+def print_corpus(corpus: "Corpus", console: Console) -> None:
+    """Every metric against quality, Simpson's paradox, and what is missing."""
+    sizes = Counter(filter(None, corpus.groups))
+    names = _listed([f"{name} ({n})" for name, n in sizes.items()])
+    groups = f"{len(sizes)} group{'s' * (len(sizes) != 1)}"
+    _lines(console, f"{corpus.source}: {len(corpus.rows)} models in {groups}: {names}")
+    narrow, wide = console.width < _NARROW, console.width >= _WIDE
+    table = _table(1)
+    heads = [
+        "metric",
+        *(["of"] if wide else []),
+        "τ average",
+        "τ pooled",
+        *(["R² average", "R² pooled"] if wide else []),
+    ]
+    heads += ["paradox", *(["p"] if console.width >= _WITH_P else [])]
+    for head in heads:
+        table.add_column(head, no_wrap=True)
+    for name, of in corpus.table.items():
+        metric, paradox = corpus.titled[name], corpus.paradoxes[name]
+        cells = [
+            metric.title if len(metric.title) <= _TITLE else metric.title[: _TITLE - 1] + "…",
+            metric.kind,
+            *(
+                _estimate(parts[what], narrow)
+                for what in ("tau", "r2")
+                for parts in (of.parts[AVERAGE], of.parts[POOLED])
+            ),
+            paradox.verdict,
+            _fixed(corpus.paradox_p[name], 4),
+        ]
+        shown = [0, 1, 2, 3, 4, 5, 6, 7] if wide else [0, 2, 3, 6, *([7] if console.width >= _WITH_P else [])]
+        table.add_row(*(cells[i] for i in shown))
+    console.print(table, markup=False, highlight=False)
+    _lines(
+        console,
+        f"Kendall's τ with {corpus.columns.quality}: the unweighted average over groups of three models or more, and over all",
+        "models; [95 %] for these groups, each column together. Paradox: Simpson's, by Holm's rule over the metrics.",
+    )
+    for said, of in (
+        ("Alpha against LogSpectralNorm", corpus.alpha_and_norm),
+        (f"{corpus.columns.baseline} against {corpus.columns.quality}", corpus.baseline),
+    ):
+        if of is not None:
+            average, pooled = (_estimate(of.parts[part]["tau"]) for part in (AVERAGE, POOLED))
+            _lines(console, f"{said}: τ average {average}, pooled {pooled}.")
+    for line in corpus.remarks:
+        _lines(console, line)
+
+
+def _estimate(of: Estimate, alone: bool = False) -> str:
+    value, low, high = (_fixed(round(x, 2) + 0.0, 2) for x in (of.value, of.low, of.high))  # no minus before zeros
+    return value if alone or value == "-" else f"{value} [{low},{high}]"
+
+
 def report_table(result: Comparison) -> dict[str, object]:
     """The comparison as a table for the page of `rmt report`: title, note, columns and rows of text."""
     columns = [c for c in _COMPARISON if c.at < _WIDE]
@@ -445,26 +510,6 @@ def _print_skipped(result: Analysis, console: Console, verbose: bool) -> None:
         for s in result.skipped:
             shape = " x ".join(map(str, s.shape)) or "scalar"
             _lines(console, f"{s.name} ({shape}): {s.reason}" + (f", {s.note}" if s.note else ""), indent=2)
-
-
-def describe_skipped(skipped: Sequence[Skipped]) -> str:
-    """ "optimiser state 32; bias, scalar or other vector 9": the most frequent reason first."""
-    return "; ".join(f"{reason} {n}" for reason, n in Counter(s.reason for s in skipped).most_common())
-
-
-def nothing_planned(layers: Layers) -> str:
-    """Why there is no matrix in a file, in one line."""
-    if not layers.n_tensors:
-        return f"{layers.source}: holds no tensors"
-    first = next((f" ({s.note})" for s in layers.skipped if s.reason == "unreadable"), "")
-    said = describe_skipped(layers.skipped)
-    return f"{layers.source}: none of its {layers.n_tensors} tensors can be analysed: {said}{first}"
-
-
-def nothing_read(result: Analysis) -> str:
-    """Why there are no rows, in one line."""
-    first = next((s.note for s in result.skipped if s.reason == "unreadable"), "")
-    return f"{result.source}: no tensor could be read: {first}"
 
 
 def _lines(console: Console, *lines: str, indent: int = 0) -> None:

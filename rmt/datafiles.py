@@ -51,12 +51,8 @@ def load_array(file: Path, column: str | None = None, array: str | None = None) 
             array.
     """
     where = shown_name(file)
-    if file != STDIN and not file.exists():
-        raise InputError(f"{where}: no such file")
-    if file != STDIN and file.is_dir():
-        raise InputError(f"{where}: is a folder; give a .npy, .npz, .csv or .txt file")
     try:
-        with _opened(file) as stream:
+        with _opened(file, ".npy, .npz, .csv or .txt") as stream:
             found = _load(stream, where, column, array)
     except MemoryError as error:
         raise InputError(f"{where}: does not fit into memory") from error
@@ -65,15 +61,71 @@ def load_array(file: Path, column: str | None = None, array: str | None = None) 
     return found.ravel() if found.ndim == 2 and 1 in found.shape else found
 
 
+def load_table(file: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """A table of words and numbers: the names of its columns, and each row's line and cells as text.
+
+    Args:
+        file: .csv with semicolons, tabs or commas, whose first row names the columns; UTF-8; or `-` for standard input. Blank
+            lines and lines that begin with # are left out, and so are columns without name and cells.
+
+    Raises:
+        InputError: the file is not there, is no such table, has no row, or names two columns alike.
+    """
+    where = shown_name(file)
+    with _opened(file, ".csv") as stream:
+        data = stream.read()
+    lines = [line if _is_row(line) else "\n" for line in _decoded(data, where)]
+    first = next((line for line in lines if line.strip()), "")
+    if not first:
+        raise InputError(f"{where}: is empty")
+    reader = csv.reader(lines, delimiter=_delimiter(first, first) or ",", skipinitialspace=True)
+    rows = []
+    try:
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                rows.append((reader.line_num, [cell.strip() for cell in cells]))
+    except csv.Error as error:
+        raise InputError(f"{where}, line {reader.line_num}: {error}") from error
+    (_, names), *rows = rows
+    for line, cells in rows:
+        if len(cells) != len(names):
+            raise InputError(f"{where}, line {line}: has {len(cells)} columns, the first row has {len(names)}")
+    used = [i for i, name in enumerate(names) if name or any(cells[i] for _, cells in rows)]
+    names = [names[i] for i in used]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise InputError(f"{where}: {names.count(twice)} columns are called {_plain(twice)!r}; give each its own name")
+    if not rows:
+        raise InputError(f"{where}: has column names but no rows")
+    return names, [(line, [cells[i] for i in used]) for line, cells in rows]
+
+
+def cell_number(cell: str, where: str) -> float:
+    """The number in a cell of a table; NaN of an empty one, of nan and of NA.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if cell.casefold() in ("", "nan", "na"):
+        return math.nan
+    number = _number(cell)
+    if number is None:
+        raise InputError(f"{where}: {_fault(cell)}")
+    return number
+
+
 def shown_name(file: Path) -> str:
     """What messages call a file: `<stdin>` for standard input."""
     return "<stdin>" if file == STDIN else str(file)
 
 
 @contextlib.contextmanager
-def _opened(file: Path) -> Iterator[BinaryIO]:
+def _opened(file: Path, kinds: str) -> Iterator[BinaryIO]:
     """The bytes as a stream that can be sought: a pipe is read whole."""
     where = shown_name(file)
+    if file != STDIN and not file.exists():
+        raise InputError(f"{where}: no such file")
+    if file != STDIN and file.is_dir():
+        raise InputError(f"{where}: is a folder; give a {kinds} file")
     if file == STDIN and sys.stdin is None:
         raise InputError(f"{where}: standard input is closed")
     with contextlib.nullcontext(sys.stdin.buffer) if file == STDIN else file.open("rb") as stream:

@@ -8,8 +8,9 @@ An experiment composes `figure` with primitives that each draw one thing and ret
     legend(fig)
     path.write_text(svg(fig))
 
-`diagnosis`, `decades`, `card`, `depth` and `alpha_plane` are whole figures: of a fit, of many, of a matrix, of a network,
-of several. Measured points are coloured markers with error bars, theory is a solid dark line, a published line is dashed.
+`diagnosis`, `decades`, `card`, `depth`, `alpha_plane` and `by_group` are whole figures: of a fit, of many, of a matrix, of a
+network, of several, of a corpus. Measured points are coloured markers with error bars, theory is a solid dark line, a
+published line is dashed.
 """
 
 from rmt.plots.card import card as card
@@ -32,6 +33,9 @@ from rmt.plots.figures import styled as styled
 from rmt.plots.figures import svg as svg
 from rmt.plots.figures import ticks_at as ticks_at
 from rmt.plots.gallery import beside_law as beside_law
+from rmt.plots.groups import by_group as by_group
+from rmt.plots.groups import group_legend as group_legend
+from rmt.plots.groups import interval_rows as interval_rows
 from rmt.plots.network import Depth as Depth
 from rmt.plots.network import Frame as Frame
 from rmt.plots.network import alpha_histogram as alpha_histogram

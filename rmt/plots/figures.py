@@ -244,14 +244,14 @@ def _legend(target: Figure | Axes, title: str | None) -> None:
         handles, labels, heading = list(entries.values()), list(entries), title
         options = {"loc": "outside lower center"}
         width = target.get_figwidth()
-        rows = math.ceil(len(labels) / _columns(labels, width)) if labels else 0
+        rows = math.ceil(len(labels) / legend_columns(labels, width)) if labels else 0
         target.set_figheight(target.get_figheight() + _LEGEND_ROW * rows)  # it comes below the panels, not out of them
     if not labels:
         return
     target.legend(
         handles,
         labels,
-        ncols=_columns(labels, width),
+        ncols=legend_columns(labels, width),
         title=heading,
         alignment="left",
         title_fontproperties={"weight": "bold", "size": _STYLE["axes.titlesize"]},
@@ -269,7 +269,7 @@ def svg(fig: Figure) -> str:
     return text.getvalue()
 
 
-def _columns(labels: Sequence[str], width: float) -> int:
+def legend_columns(labels: Sequence[str], width: float) -> int:
     """Columns of a legend that fit in a width in inches, evenly filled."""
     room = max(1, int(width * 11 // (7 + max(len(name) for name in labels))))  # 11 letters an inch, 7 a handle
     rows = math.ceil(len(labels) / room)

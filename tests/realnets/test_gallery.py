@@ -12,7 +12,8 @@ from test_page import Page, judged
 
 import realnets.gallery as gallery_module
 from realnets.analysis import Analysis, analyze
-from realnets.gallery import gallery, page_names
+from realnets.gallery import INDEX, gallery
+from realnets.kept import page_names
 from rmt.calibration.card import LEVEL
 
 
@@ -87,17 +88,17 @@ def test_only_what_changed_is_compared_again(sources, tmp_path, compared, blank)
 
 
 def test_a_run_that_was_ended_goes_on_with_the_model_it_was_at(sources, tmp_path, compared, blank, monkeypatch):
-    written = gallery_module._write
+    written = gallery_module.write_text
 
     def ended(path, text):
         if path.name.endswith("-b.json"):
             raise KeyboardInterrupt
         written(path, text)
 
-    monkeypatch.setattr(gallery_module, "_write", ended)
+    monkeypatch.setattr(gallery_module, "write_text", ended)
     with pytest.raises(KeyboardInterrupt):
         gallery(sources, tmp_path / "out", n_nulls=5)
-    monkeypatch.setattr(gallery_module, "_write", written)
+    monkeypatch.setattr(gallery_module, "write_text", written)
     compared.clear()
     gallery(sources, tmp_path / "out", n_nulls=5)
     assert compared == ["b"]
@@ -129,11 +130,11 @@ def error_line_of_last(result) -> str:
 
 
 def test_pages_have_plain_names_of_their_own():
-    names = page_names(["a/b.pt", "a-b.pt", "A_B.pt", "../../index", "index", "/", "ü" * 300, "a/b.pt"])
+    names = page_names(["a/b.pt", "a-b.pt", "A_B.pt", "../../index", "index", "/", "ü" * 300, "a/b.pt"], [INDEX])
     assert len(names) == 7
     found = [name.casefold() for name in names.values()]
     assert len(set(found)) == 7
-    assert page_names(["index"])["index"] != "index"  # that page is another
+    assert page_names(["index"], [INDEX])["index"] != "index"  # that page is another
     assert all(name == os.path.basename(name) and 0 < len(name.encode()) < 240 for name in names.values())
     assert page_names(["a-b.pt", "a/b.pt"])["a/b.pt"] == names["a/b.pt"]
 

@@ -6,7 +6,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from realnets.simpson import ATTENUATION, NONE, REVERSAL, STRONG, UNTESTED, simpson
+from realnets.simpson import ATTENUATION, NONE, REVERSAL, STRONG, UNTESTED, simpson, simpson_each
+from rmt.inference import holm
 
 TASKS = {"Task1": (16,) * 6, "Task2": (18, 19, 6, 11)}  # the contest's groups
 R2 = 0.58  # of alpha and the test accuracy within its groups, on average (Task2; 0.55 for Task1)
@@ -84,3 +85,33 @@ def test_what_cannot_be_tested_says_why():
     assert (nothing.verdict, nothing.sizes) == (UNTESTED, {})
     with pytest.raises(ValueError, match="three columns of one length"):
         simpson([1, 2], [1, 2], ["a"])
+
+
+def test_of_several_metrics_few_families_have_a_wrong_verdict():
+    """Five that go with the means of the groups and with nothing within; alone, about one family in five has one."""
+    rng, sizes, n, wrong, alone = np.random.default_rng(3), TASKS["Task2"], 150, 0, 0
+    for _ in range(n):
+        y, group = corpus(rng, sizes, 0, 1)[1:]
+        metrics = {str(i): corpus(rng, sizes, 0, 1)[0] for i in range(5)}
+        found = simpson_each(metrics | {"constant in each": 0.1 * group}, y, group)
+        assert found["constant in each"].verdict == UNTESTED
+        wrong += any(found[name].verdict != NONE for name in metrics)
+        alone += any(simpson(x, y, group).verdict != NONE for x in metrics.values())
+    assert wrong / n <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / n)
+    assert alone / n > 0.12
+
+
+def test_verdicts_of_several_metrics_are_those_of_holm():
+    rng = np.random.default_rng(4)
+    seen = Counter()
+    for _ in range(40):
+        x, y, group = corpus(rng, TASKS["Task2"], -0.5, 0.3)
+        metrics = {str(i): x + i * rng.standard_normal(len(x)) for i in range(4)}
+        found = simpson_each(metrics, y, group)
+        shown = {name: of.verdict != NONE for name, of in found.items()}
+        assert [bool(p <= 0.05) for p in holm([of.p for of in found.values()])] == list(shown.values())
+        seen.update(of.verdict for of in found.values())
+        alone = simpson(metrics["0"], y, group)
+        assert found["0"].within.low < alone.within.low < alone.within.value == found["0"].within.value
+    assert len(seen) >= 3
+    assert simpson_each({}, y, group) == {}
