@@ -1,4 +1,4 @@
-"""Intervals of tau and R^2 hold what they should at the sizes of a group of models: 6, 12 and 24."""
+"""Intervals of tau, R^2 and RMSE hold what they should at the sizes of a group of models, 6, 12 and 24, and over groups."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rmt.association import kendall_interval, r2_interval
+from rmt.association import INTERVALS, average_interval, kendall_interval, pooled_interval, r2_interval, rmse_interval
 
 
 def samples(seed: int, n: int, rho: float, trials: int = 400):
@@ -21,7 +21,9 @@ def test_intervals_cover(n):
         x, y = samples(seed, n, rho)
         taus = [kendall_interval(np.exp(3 * a), b**3) for a, b in zip(x, y, strict=True)]  # the copula is what counts
         squares = [r2_interval(a, b) for a, b in zip(x, y, strict=True)]
-        for estimates, truth in ((taus, 2 / math.pi * math.asin(rho)), (squares, rho * rho)):
+        errors = [rmse_interval(a, b) for a, b in zip(x, y, strict=True)]
+        truths = 2 / math.pi * math.asin(rho), rho * rho, math.sqrt(1 - rho * rho)
+        for estimates, truth in zip((taus, squares, errors), truths, strict=True):
             held = np.mean([e.low <= truth <= e.high for e in estimates])
             assert held > 0.95 - 3 * math.sqrt(0.95 * 0.05 / 400), (rho, held)
         assert np.mean([e.high - e.low for e in taus]) < (1.6, 1.0, 0.65)[(6, 12, 24).index(n)]  # and say something
@@ -57,3 +59,77 @@ def test_what_says_nothing_has_the_whole_range():
         kendall_interval([1, 2], [1, 2, 3])
     with pytest.raises(ValueError, match="level must lie"):
         r2_interval([1, 2], [1, 2], level=95)
+
+
+@pytest.mark.parametrize("sizes", [(6, 6, 6, 6), (18, 19, 6, 11)])  # the second are the contest's
+def test_intervals_of_averages_cover(sizes):
+    trials, held = 40, dict.fromkeys(INTERVALS, 0)
+    group = np.repeat(np.arange(4), sizes)
+    patterns = (0, 0, 0, 0), (0.5, 0.5, 0.5, 0.5), (-0.8, -0.8, -0.8, -0.8), (0, 0.3, -0.3, 0.95)
+    for seed, pattern in enumerate(patterns):
+        rho = np.array(pattern, float)
+        truth = {"tau": 2 / math.pi * np.arcsin(rho), "r2": rho**2, "rmse": np.sqrt(1 - rho**2)}
+        rng = np.random.default_rng([seed, *sizes])
+        for x, noise in rng.standard_normal((trials, 2, len(group))):
+            y = rho[group] * x + np.sqrt(1 - rho[group] ** 2) * noise
+            for name in INTERVALS:
+                found = average_interval(name, x, y, group)
+                held[name] += found.low <= np.mean(truth[name]) <= found.high
+    n = trials * len(patterns)
+    assert min(held.values()) / n > 0.95 - 3 * math.sqrt(0.95 * 0.05 / n), held
+
+
+@pytest.mark.parametrize(("sizes", "least"), [((6, 6, 6, 6), 0.88), ((18, 19, 6, 11), 0.92)])
+def test_intervals_over_all_rows_cover_for_these_groups(sizes, least):
+    trials, held = 100, dict.fromkeys(INTERVALS, 0)
+    group = np.repeat(np.arange(4), sizes)
+    slopes = (-1, 1), (0, 0), (1, -0.2)
+    for seed, (within, between) in enumerate(slopes):
+        rng = np.random.default_rng([seed, *sizes])
+        centre = np.linspace(-3, 3, 4)[group]
+
+        def draw(n, rng=rng, centre=centre, within=within, between=between):
+            x, noise = rng.standard_normal((2, n, len(group)))
+            return x + centre, within * x + between * centre + 0.85 * noise
+
+        many = draw(60)
+        truth = {name: of(*map(np.ravel, many)).value for name, of in INTERVALS.items()}
+        for x, y in zip(*draw(trials), strict=True):
+            for name in INTERVALS:
+                found = pooled_interval(name, x, y, group)
+                held[name] += found.low <= truth[name] <= found.high
+    n = trials * len(slopes)
+    assert min(held.values()) / n > least - 3 * math.sqrt(least * (1 - least) / n), held
+
+
+def test_an_average_is_that_of_the_groups_and_one_group_is_its_own():
+    (x,), (y,) = samples(0, 24, 0.6, 1)
+    group = np.repeat(["a", "b", "c"], [12, 8, 4])
+    parts = [(x[group == name], y[group == name]) for name in "abc"]
+    for name, of in INTERVALS.items():
+        found = average_interval(name, x, y, group)
+        assert found.value == pytest.approx(np.mean([of(*part).value for part in parts]))
+        assert found.n == 3
+        alone = average_interval(name, *parts[0], ["a"] * 12)
+        assert alone.interval == pytest.approx(of(*parts[0]).interval)
+        assert average_interval(name, x, y, group, comparisons=9).high > found.high
+        assert pooled_interval(name, x, y, group).value == of(x, y).value
+
+
+def test_groups_that_say_nothing_widen_the_average_or_are_left_out():
+    (x,), (y,) = samples(0, 12, 0.6, 1)
+    two = [*x, 1.0, 2.0], [*y, 1.0, 2.0], ["a"] * 12 + ["b"] * 2
+    alone, with_two = average_interval("tau", x, y, ["a"] * 12), average_interval("tau", *two)
+    assert with_two.interval == pytest.approx(((alone.low - 1) / 2, (alone.high + 1) / 2))
+    one = [*x, 1.0, np.nan], [*y, 1.0, 1.0], ["a"] * 12 + ["b", "c"]
+    assert average_interval("tau", *one) == alone
+    assert average_interval("r2", [1.0, 2], [1.0, 2], ["a", "b"]).interval == (0, 1)
+    assert pooled_interval("tau", [1.0, 2, 3], [1.0, 2, 3], "aab").interval == (-1, 1)
+    assert -1 < pooled_interval("tau", x, y, range(12)).low < pooled_interval("tau", x, y, ["a"] * 12).value
+    constant = pooled_interval("r2", np.ones(8), np.arange(8.0), ["a"] * 8)
+    assert math.isnan(constant.value)
+    assert pooled_interval("rmse", x, x, ["a"] * 12).value == pytest.approx(0, abs=1e-12)
+    perfect = pooled_interval("tau", x, x, ["a"] * 12)
+    assert perfect.low < perfect.value == pytest.approx(1)
+    with pytest.raises(ValueError, match="three columns of one length"):
+        average_interval("tau", [1.0, 2], [1.0, 2], ["a"])
