@@ -1,0 +1,306 @@
+"""Small networks: their shapes, what training does to them, what data-dependent metrics are, and their way out of a store."""
+
+import csv
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import realnets
+import rmt
+from realnets import cli, transforms
+from realnets.analysis import analyze, columns_of
+from realnets.diff import diff
+from realnets.families import NIN, _convolved, _drawn, initial
+from realnets.images import made_images
+from realnets.live import matrices_of, with_matrices
+from realnets.trained import (
+    COLUMNS,
+    LOSS,
+    MEASURED,
+    SHUFFLED,
+    WEIGHTS,
+    Models,
+    flat,
+    outputs_of,
+    size_of,
+    unflat,
+    write_corpus,
+)
+from realnets.training import accuracy, cross_entropy, train
+
+IMAGES = made_images(jax.random.key(0), 96, 40)
+
+
+class Perceptron(eqx.Module):
+    """One hidden layer: small enough to be written out in NumPy."""
+
+    W: jax.Array
+    a: jax.Array
+    V: jax.Array
+
+    def __call__(self, x):
+        return jax.nn.relu(x @ self.W.T + self.a[None, :]) @ self.V.T
+
+
+def perceptron(inputs=9, hidden=7, classes=3):
+    keys = jax.random.split(jax.random.key(1), 3)
+    shapes = (hidden, inputs), (hidden,), (classes, hidden)
+    return Perceptron(*(jax.random.normal(k, s) for k, s in zip(keys, shapes, strict=True)))
+
+
+@pytest.fixture(scope="module")
+def nin():
+    """Matrices of one shape, slices of 3 x 3 kernels among them: one program for all."""
+    return initial(jax.random.key(2), "NIN", 7, 50)
+
+
+@pytest.mark.parametrize(("family", "depths"), [("VGG", range(4, 10)), ("NIN", (7, 10, 13))])
+def test_depth_counts_the_weight_layers_and_every_one_is_used(family, depths):
+    for depth in depths:
+        network = initial(jax.random.key(depth), family, depth, 4)
+        weights = [leaf for leaf in jax.tree.leaves(network) if leaf.ndim > 1]
+        assert len(weights) == depth
+        assert all(abs(float(jnp.std(W)) * math.sqrt(W[0].size / 2) - 1) < 0.6 for W in weights)
+        shapes = jax.eval_shape(jax.grad(cross_entropy), network, IMAGES.x[:5], IMAGES.y[:5])
+        assert jax.tree.structure(shapes) == jax.tree.structure(network)
+        assert jax.eval_shape(network, IMAGES.x[:5]).shape == (5, 10)
+    for depth in (3, 8 if family == "NIN" else 2):
+        with pytest.raises(ValueError, match="families are VGG of depth 4 or more"):
+            initial(jax.random.key(0), family, depth, 4)
+
+
+@pytest.mark.parametrize(("k", "stride", "size"), [(3, 1, 7), (3, 2, 28), (5, 2, 14), (1, 1, 3)])
+def test_convolutions_are_those_of_xla(k, stride, size):
+    layer = _drawn(jax.random.key(k), 6, 4, k, k)
+    x = jax.random.normal(jax.random.key(9), (2, size, size, 4), jnp.float32)
+    padding = [(k // 2, k // 2 - (stride - 1) * (size % 2 == 0) if k > 1 else 0)] * 2
+    dims = ("NHWC", "OIHW", "NHWC")
+    theirs = jax.lax.conv_general_dilated(x, layer.weight, (stride, stride), padding, dimension_numbers=dims)
+    np.testing.assert_allclose(_convolved(layer, x, stride), theirs, atol=2e-5)
+
+
+def test_training_is_deterministic_learns_and_stops_where_it_is_told():
+    network = initial(jax.random.key(3), "VGG", 4, 8)
+    trained = jax.jit(
+        lambda key, epochs, decay, dropout: train(
+            key, network, IMAGES.x, IMAGES.y, batch_size=16, epochs=epochs, rate=0.004, most_epochs=25,
+            weight_decay=decay, dropout=dropout,
+        )
+    )  # fmt: skip
+    key = jax.random.key(4)
+    first, losses = trained(key, 20.0, 0.0, 0.0)
+    again, _ = trained(key, 20.0, 0.0, 0.0)
+    assert all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(again), strict=True))
+    assert losses[19] < losses[0] / 3
+    assert not losses[20:].any()
+    assert accuracy(first, IMAGES.x, IMAGES.y) > 0.9 > accuracy(network, IMAGES.x, IMAGES.y)
+    same, none = trained(key, 0.0, 0.0, 0.0)
+    assert all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(same), jax.tree.leaves(network), strict=True))
+    assert not none.any()
+    decayed, _ = trained(key, 20.0, 0.05, 0.0)
+    assert jnp.linalg.norm(decayed.dense[0].weight) < jnp.linalg.norm(first.dense[0].weight)
+    _, dropped = trained(key, 20.0, 0.0, 0.5)
+    assert dropped[0] > losses[0]
+
+
+def test_one_step_is_momentum_sgd_with_decay_of_weights_alone():
+    network, x, y = initial(jax.random.key(3), "VGG", 4, 4), IMAGES.x[:16], IMAGES.y[:16]
+    gradients = jax.jit(jax.grad(cross_entropy))
+    moments = jax.tree.map(jnp.zeros_like, network)
+    expected = network
+    for _ in range(2):  # of one whole batch, in any order
+        step = jax.tree.map(lambda g, W: g + 0.1 * W * (W.ndim > 1), gradients(expected, x, y), expected)
+        moments = jax.tree.map(lambda m, g: 0.9 * m + g, moments, step)
+        expected = jax.tree.map(lambda W, m: W - 0.03 * m, expected, moments)
+    settings = {"batch_size": 16, "epochs": 2, "rate": 0.03, "weight_decay": 0.1, "most_epochs": 2}
+    found, losses = train(jax.random.key(5), network, x, y, **settings)
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    assert losses[0] == pytest.approx(float(cross_entropy(network, x, y)), rel=1e-5)
+
+
+def test_accuracy_of_chance_of_the_truth_and_of_a_network_that_diverged():
+    model, x = perceptron(), jax.random.normal(jax.random.key(6), (600, 9))
+    best = jnp.argmax(model(x), axis=1)
+    assert accuracy(model, x, best) == 1
+    assert accuracy(model, x, (best + 1) % 3) == 0
+    assert accuracy(eqx.tree_at(lambda m: m.V, model, model.V * jnp.nan), x, jnp.zeros(600, int)) == 0
+
+
+def test_matrices_of_a_model_are_those_of_its_file_also_when_traced(nin):
+    layers, rows = list(realnets.model_layers(nin)), analyze(realnets.model_layers(nin)).rows
+    matrices, columns = jax.jit(lambda model: (matrices_of(model), columns_of(matrices_of(model))))(nin)
+    assert [layer.name for layer in layers] == list(matrices_of(nin))
+    assert len(layers) == 2 + 9 + 2  # the first convolution has one channel, the last ten
+    for layer in layers:
+        np.testing.assert_array_equal(matrices[layer.name], layer.W)
+    for name in ("alpha", "n_tail", "log_norm", "log_spectral_norm"):
+        assert columns[name].tolist() == pytest.approx([row[name] for row in rows], rel=1e-9)
+    doubled = with_matrices(nin, {name: 2 * W for name, W in matrices_of(nin).items()})
+    np.testing.assert_array_equal(doubled.blocks[1][0].weight, 2 * nin.blocks[1][0].weight)
+    np.testing.assert_array_equal(doubled.blocks[0][0].weight, nin.blocks[0][0].weight)
+    np.testing.assert_array_equal(doubled.classes.weight, nin.classes.weight)
+
+
+def by_hand(W, kept):
+    """The sum of the first singular components, one by one."""
+    U, s, Vt = np.linalg.svd(np.asarray(W, float))
+    return sum(s[i] * np.outer(U[:, i], Vt[i]) for i in range(kept))
+
+
+def test_svd_smoothing_is_its_twin_by_hand_and_100_percent_changes_no_bit(nin):
+    smoothing = jax.jit(transforms.svd_smoothed)
+    smoothed, same = smoothing(nin, 21.0), smoothing(nin, 100.0)
+    assert all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(same), jax.tree.leaves(nin), strict=True))
+    kernel, theirs = smoothed.blocks[1][0].weight, nin.blocks[1][0].weight
+    for i, j in np.ndindex(3, 3):
+        np.testing.assert_allclose(kernel[:, :, i, j], by_hand(theirs[:, :, i, j], 11), atol=1e-6)  # 10.5, rounded up
+    one, its = smoothed.blocks[0][2].weight, nin.blocks[0][2].weight
+    np.testing.assert_allclose(one[:, :, 0, 0], by_hand(its[:, :, 0, 0], 11), atol=1e-6)
+    np.testing.assert_array_equal(smoothed.blocks[0][0].weight, nin.blocks[0][0].weight)
+    np.testing.assert_array_equal(smoothed.classes.weight, nin.classes.weight)
+
+
+def test_svd_smoothing_to_the_tail_keeps_what_the_fit_found():
+    model = perceptron(55, 55, 55)
+    model = eqx.tree_at(lambda m: m.a, model, jnp.eye(55))  # equal singular values: no fit
+    smoothed, rows = transforms.svd_smoothed_to_tail(model), analyze(realnets.model_layers(model)).rows
+    for name, row in zip(("W", "a", "V"), rows, strict=True):
+        W = getattr(model, name)
+        kept = int(np.sum(np.linalg.svd(W, compute_uv=False) ** 2 / 55 >= row["xmin"] * (1 - 1e-9)))
+        assert row["fitted"] == (2 <= kept < 55) == (name != "a")
+        np.testing.assert_allclose(getattr(smoothed, name), by_hand(W, kept or 55), atol=1e-10)
+    x = jax.random.normal(jax.random.key(6), (90, 55))
+    y = jnp.argmax(x @ by_hand(model.W, 6).T, axis=1)
+    logits = np.asarray(x) @ by_hand(model.W, 6).T
+    share = transforms.svd_smoothing(Linear(model.W), x, y, 10.0)
+    assert share == np.mean(np.argmax(logits, axis=1) == y) == 1
+
+
+class Linear(eqx.Module):
+    """Logits W x."""
+
+    W: jax.Array
+
+    def __call__(self, x):
+        return x @ self.W.T
+
+
+def test_sharpness_is_its_twin_by_hand():
+    model, x, y = perceptron(), np.asarray(jax.random.normal(jax.random.key(7), (40, 9))), np.arange(40) % 3
+    W, a, V = (np.array(leaf) for leaf in (model.W, model.a, model.V))
+    for _ in range(4):
+        W, V = (np.minimum(np.maximum(M, M.mean() - 1.5 * M.std()), M.mean() + 1.5 * M.std()) for M in (W, V))
+        h = x @ W.T + a
+        logits = np.maximum(h, 0) @ V.T
+        p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        error = (p - np.eye(3)[y]) / len(y)
+        back = (error @ V) * (h > 0)
+        W, a, V = W - 0.3 * back.T @ x, a - 0.3 * back.sum(axis=0), V - 0.3 * error.T @ np.maximum(h, 0)
+    found = transforms.sharpened(model, jnp.asarray(x), jnp.asarray(y), rate=0.3, clip=1.5, times=4)
+    for ours, theirs in zip((found.W, found.a, found.V), (W, a, V), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-10)
+    share = transforms.sharpness(model, jnp.asarray(x), jnp.asarray(y), rate=0.3, clip=1.5, times=4)
+    assert share == pytest.approx(np.mean(np.argmax(np.maximum(x @ W.T + a, 0) @ V.T, axis=1) == y))
+
+
+def test_distance_from_init_is_that_of_realnets_diff(nin):
+    other = initial(jax.random.key(8), "NIN", 7, 50)
+    theirs = diff(realnets.model_layers(nin), realnets.model_layers(other)).distance_from_init["distance"]
+    assert transforms.distance_from_init(other, nin) == pytest.approx(theirs.value, rel=1e-6)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """Two networks of a sweep that trains."""
+
+    def measure(key, *, family, depth, width, batch_size, dropout, weight_decay, rate, epochs):
+        start_key, train_key, shuffle_key = jax.random.split(key, 3)
+        start = initial(start_key, family, depth, width)
+        network, losses = train(
+            train_key, start, IMAGES.x, IMAGES.y, batch_size=batch_size, epochs=epochs, rate=rate, dropout=dropout,
+            weight_decay=weight_decay, most_epochs=3,
+        )  # fmt: skip
+        return outputs_of(shuffle_key, network, start, losses, IMAGES, 0.01, 5, size_of("NIN", 4, 50) + 5)
+
+    axes = {"family": ["NIN"], "depth": [4], "width": [50], "batch_size": [32], "dropout": [0.0]}
+    axes |= {"weight_decay": [0.0], "rate": [0.01], "epochs": [1.0, 2.0]}
+    path = tmp_path_factory.mktemp("trained") / "a.zarr"
+    return path, rmt.sweep(measure, axes, key=jax.random.key(11), n_trials=1, store=path, progress=False)
+
+
+def test_a_store_of_trained_networks_becomes_files_and_a_table(store, tmp_path):
+    path, ds = store
+    table = write_corpus(path, tmp_path / "corpus")
+    rows = list(csv.DictReader(table.read_text().splitlines()))
+    assert [row["model"] for row in rows] == [f"NIN4-w50-b32-d0-l0-r0.01-e{e}-s0" for e in (1, 2)]
+    for row, i in zip(rows, (0, 1), strict=True):
+        one = ds.isel(epochs=i).squeeze()
+        assert (row["group"], row["batch_size"], float(row["epochs"])) == ("NIN 4", "32", i + 1)
+        for name in MEASURED:
+            assert float(row[name]) == float(one[name])
+        final, first = (realnets.read_layers(str(table.parent / row[column])) for column in ("file", "initial"))
+        for layers, of in ((final, 0), (first, 1)):
+            for name in COLUMNS:
+                mine = [row_of_file[name] for row_of_file in analyze(layers).rows]
+                np.testing.assert_allclose(mine, one[name].values[of, :2], rtol=1e-6)
+                assert not one[name].values[:, 2:].any()
+        network = unflat(one[WEIGHTS].values[0], "NIN", 4, 50)
+        assert isinstance(network, NIN)
+        assert float(accuracy(network, IMAGES.x_test, IMAGES.y_test)) == float(one.test_accuracy)
+        shuffled = one.log_norm.values[SHUFFLED, :2]
+        np.testing.assert_allclose(shuffled, one.log_norm.values[0, :2], rtol=1e-9)
+        assert not np.allclose(
+            one.log_spectral_norm.values[SHUFFLED, :2], one.log_spectral_norm.values[0, :2], rtol=1e-6
+        )
+    losses = list(csv.DictReader((table.parent / "loss.csv").read_text().splitlines()))
+    assert [(row["model"], row["epoch"]) for row in losses] == [
+        (rows[0]["model"], "1"), (rows[1]["model"], "1"), (rows[1]["model"], "2"),
+    ]  # fmt: skip
+    assert float(losses[0]["loss"]) == pytest.approx(float(ds[LOSS].squeeze()[0, 0]))
+
+
+def test_means_over_layers_with_a_power_law(store):
+    _, ds = store
+    models = Models(ds, "NIN")
+    assert models.depth.tolist() == [4, 4]
+    np.testing.assert_allclose(models.quality, 100 * ds.test_accuracy.values.ravel())
+    alpha, norm = (ds[name].squeeze().values[:, 0, :2] for name in ("alpha", "log_spectral_norm"))
+    few = alpha < 8
+    for name, values in (("Alpha", alpha), ("LogSpectralNorm", norm), ("AlphaHat", alpha * norm)):
+        expected = [np.mean(v[keep]) for v, keep in zip(values, few, strict=True)]
+        np.testing.assert_allclose(models.mean(name), expected, rtol=1e-12)
+
+
+def test_a_network_survives_its_row():
+    network = initial(jax.random.key(1), "NIN", 7, 5)
+    row = flat(network, 2000)
+    assert np.isnan(row[size_of("NIN", 7, 5) :]).all()
+    back = unflat(row, "NIN", 7, 5)
+    assert all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(back), jax.tree.leaves(network), strict=True))
+    with pytest.raises(ValueError, match="of depth 7 and width 5 has"):
+        unflat(row[:50], "NIN", 7, 5)
+    with pytest.raises(ValueError, match="no room for a network"):
+        flat(network, 10)
+
+
+def test_export_says_what_is_wrong_with_a_store(tmp_path, monkeypatch):
+    monkeypatch.setattr(cli, "keep_compiled_programs", lambda: None)
+    rmt.sweep(
+        lambda key, n: {"x": n},
+        {"n": [1]},
+        key=jax.random.key(0),
+        n_trials=1,
+        store=tmp_path / "b.zarr",
+        progress=False,
+    )
+    for name, line in (("a.zarr", "no store of a sweep"), ("b.zarr", "not of a sweep that trains networks")):
+        result = CliRunner().invoke(cli.app, ["export", str(tmp_path / name), str(tmp_path / "out")])
+        assert result.exit_code == 2
+        assert line in result.stderr.splitlines()[-1]
+        assert not (tmp_path / "out").exists()
