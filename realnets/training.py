@@ -59,7 +59,8 @@ def train(
     """
     steps = len(y) // batch_size
     regularised = jax.tree.map(lambda p: p.ndim > 1, network)
-    decay, rate, epochs = (jnp.asarray(a, jnp.float32) for a in (weight_decay, rate, epochs))
+    dtype = jnp.result_type(*jax.tree.leaves(network))
+    decay, rate, epochs = (jnp.asarray(a, dtype) for a in (weight_decay, rate, epochs))
     sgd: Any = optax.chain(optax.add_decayed_weights(decay, regularised), optax.sgd(rate, momentum=MOMENTUM))
 
     def step(drop_key, state, of_step):
@@ -77,7 +78,7 @@ def train(
         state, loss = jax.lax.scan(partial(step, drop_key), tuple(state), (jnp.arange(steps), batches))
         return *state, losses.at[i].set(jnp.mean(loss))
 
-    start = network, sgd.init(network), jnp.zeros(most_epochs, jnp.float32)
+    start = network, sgd.init(network), jnp.zeros(most_epochs, dtype)
     network, _, losses = jax.lax.fori_loop(0, epochs.astype(int), epoch, start)
     return network, losses
 

@@ -333,10 +333,13 @@ def average_tau_gain(
     Accuracy: coverage over 3 and 6 groups of 8 to 24 rows is simulated in `tests/test_association.py`.
     """
     single = single_level(level, comparisons)
-    a, b = (np.where(np.isfinite(of), np.asarray(x, float), np.nan) for of in (other, x))
-    b = np.where(np.isfinite(b), np.asarray(other, float), np.nan)
+    a, b = np.asarray(x, float), np.asarray(other, float)
+    if a.shape != b.shape:
+        raise ValueError(f"x and other must be two columns of one length, got {a.shape} and {b.shape}")
+    missing = ~(np.isfinite(a) & np.isfinite(b))
+    both = [_parts(np.where(missing, np.nan, of), y, group) for of in (a, b)]
     gains, variances, rows = [], [], 0
-    for (first, quality), (second, _) in zip(_parts(a, y, group), _parts(b, y, group), strict=True):
+    for (first, quality), (second, _) in zip(*both, strict=True):
         n = len(quality)
         if n < FEWEST or any(np.ptp(of) == 0 for of in (first, second, quality)):
             continue

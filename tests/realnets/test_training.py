@@ -15,7 +15,7 @@ import rmt
 from realnets import cli, transforms
 from realnets.analysis import analyze, columns_of
 from realnets.diff import diff
-from realnets.families import NIN, _convolved, _drawn, initial
+from realnets.families import NIN, Affine, _convolved, initial
 from realnets.images import made_images
 from realnets.live import matrices_of, with_matrices
 from realnets.trained import (
@@ -43,7 +43,7 @@ class Perceptron(eqx.Module):
     a: jax.Array
     V: jax.Array
 
-    def __call__(self, x):
+    def __call__(self, x, *dropout):
         return jax.nn.relu(x @ self.W.T + self.a[None, :]) @ self.V.T
 
 
@@ -60,28 +60,34 @@ def nin():
 
 
 @pytest.mark.parametrize(("family", "depths"), [("VGG", range(4, 10)), ("NIN", (7, 10, 13))])
-def test_depth_counts_the_weight_layers_and_every_one_is_used(family, depths):
+def test_depth_counts_the_weight_layers(family, depths):
     for depth in depths:
-        network = initial(jax.random.key(depth), family, depth, 4)
-        weights = [leaf for leaf in jax.tree.leaves(network) if leaf.ndim > 1]
-        assert len(weights) == depth
-        assert all(abs(float(jnp.std(W)) * math.sqrt(W[0].size / 2) - 1) < 0.6 for W in weights)
-        shapes = jax.eval_shape(jax.grad(cross_entropy), network, IMAGES.x[:5], IMAGES.y[:5])
-        assert jax.tree.structure(shapes) == jax.tree.structure(network)
-        assert jax.eval_shape(network, IMAGES.x[:5]).shape == (5, 10)
+        network = jax.eval_shape(lambda depth=depth: initial(jax.random.key(0), family, depth, 4))
+        assert sum(leaf.ndim > 1 for leaf in jax.tree.leaves(network)) == depth
+        assert jax.eval_shape(lambda network, x: network(x), network, IMAGES.x[:5]).shape == (5, 10)
     for depth in (3, 8 if family == "NIN" else 2):
         with pytest.raises(ValueError, match="families are VGG of depth 4 or more"):
             initial(jax.random.key(0), family, depth, 4)
 
 
-@pytest.mark.parametrize(("k", "stride", "size"), [(3, 1, 7), (3, 2, 28), (5, 2, 14), (1, 1, 3)])
-def test_convolutions_are_those_of_xla(k, stride, size):
-    layer = _drawn(jax.random.key(k), 6, 4, k, k)
-    x = jax.random.normal(jax.random.key(9), (2, size, size, 4), jnp.float32)
-    padding = [(k // 2, k // 2 - (stride - 1) * (size % 2 == 0) if k > 1 else 0)] * 2
-    dims = ("NHWC", "OIHW", "NHWC")
-    theirs = jax.lax.conv_general_dilated(x, layer.weight, (stride, stride), padding, dimension_numbers=dims)
-    np.testing.assert_allclose(_convolved(layer, x, stride), theirs, atol=2e-5)
+def test_initial_weights_have_variance_2_over_inputs_and_biases_are_zero(nin):
+    for leaf in jax.tree.leaves(nin):
+        inputs, error = leaf[0].size, 4 / math.sqrt(2 * leaf.size)
+        assert not leaf.any() if leaf.ndim == 1 else abs(float(jnp.std(leaf)) * math.sqrt(inputs / 2) - 1) < error
+
+
+def test_convolutions_are_those_of_xla():
+    def both(k, stride, size):
+        layer = Affine(*(jax.random.normal(jax.random.key(k + i), s) for i, s in enumerate([(6, 4, k, k), (6,)])))
+        x = jax.random.normal(jax.random.key(9), (2, size, size, 4))
+        padding = [(k // 2, k // 2 - (stride - 1) * (size % 2 == 0))] * 2
+        dims = ("NHWC", "OIHW", "NHWC")
+        theirs = jax.lax.conv_general_dilated(x, layer.weight, (stride, stride), padding, dimension_numbers=dims)
+        return _convolved(layer, x, stride), theirs + layer.bias[None, None, None]
+
+    cases = (3, 1, 5), (3, 2, 4), (5, 2, 4), (1, 1, 3)
+    for ours, theirs in jax.jit(lambda: [both(*case) for case in cases])():
+        np.testing.assert_allclose(ours, theirs, atol=1e-10)
 
 
 def test_training_is_deterministic_learns_and_stops_where_it_is_told():
@@ -108,28 +114,31 @@ def test_training_is_deterministic_learns_and_stops_where_it_is_told():
     assert dropped[0] > losses[0]
 
 
-def test_one_step_is_momentum_sgd_with_decay_of_weights_alone():
-    network, x, y = initial(jax.random.key(3), "VGG", 4, 4), IMAGES.x[:16], IMAGES.y[:16]
-    gradients = jax.jit(jax.grad(cross_entropy))
-    moments = jax.tree.map(jnp.zeros_like, network)
-    expected = network
-    for _ in range(2):  # of one whole batch, in any order
-        step = jax.tree.map(lambda g, W: g + 0.1 * W * (W.ndim > 1), gradients(expected, x, y), expected)
-        moments = jax.tree.map(lambda m, g: 0.9 * m + g, moments, step)
-        expected = jax.tree.map(lambda W, m: W - 0.03 * m, expected, moments)
+def test_two_steps_are_momentum_sgd_with_decay_of_weights_alone():
+    network, x, y = perceptron(), jax.random.normal(jax.random.key(6), (16, 9)), jnp.arange(16) % 3
+
+    @jax.jit
+    def twice(network):  # of one whole batch, in any order
+        moments = jax.tree.map(jnp.zeros_like, network)
+        for _ in range(2):
+            gradient = jax.grad(cross_entropy)(network, x, y)
+            moments = jax.tree.map(lambda m, g, W: 0.9 * m + g + 0.1 * W * (W.ndim > 1), moments, gradient, network)
+            network = jax.tree.map(lambda W, m: W - 0.03 * m, network, moments)
+        return network
+
     settings = {"batch_size": 16, "epochs": 2, "rate": 0.03, "weight_decay": 0.1, "most_epochs": 2}
-    found, losses = train(jax.random.key(5), network, x, y, **settings)
-    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-5)
-    assert losses[0] == pytest.approx(float(cross_entropy(network, x, y)), rel=1e-5)
+    found, losses = jax.jit(lambda network: train(jax.random.key(5), network, x, y, **settings))(network)
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(twice(network)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+    assert losses[0] == pytest.approx(float(cross_entropy(network, x, y)), rel=1e-6)
 
 
 def test_accuracy_of_chance_of_the_truth_and_of_a_network_that_diverged():
     model, x = perceptron(), jax.random.normal(jax.random.key(6), (600, 9))
-    best = jnp.argmax(model(x), axis=1)
-    assert accuracy(model, x, best) == 1
-    assert accuracy(model, x, (best + 1) % 3) == 0
-    assert accuracy(eqx.tree_at(lambda m: m.V, model, model.V * jnp.nan), x, jnp.zeros(600, int)) == 0
+    best, share = jnp.argmax(model(x), axis=1), jax.jit(accuracy)
+    assert share(model, x, best) == 1
+    assert share(model, x, (best + 1) % 3) == 0
+    assert share(eqx.tree_at(lambda m: m.V, model, model.V * jnp.nan), x, jnp.zeros(600, int)) == 0
 
 
 def test_matrices_of_a_model_are_those_of_its_file_also_when_traced(nin):
@@ -277,16 +286,17 @@ def test_means_over_layers_with_a_power_law(store):
         np.testing.assert_allclose(models.mean(name), expected, rtol=1e-12)
 
 
-def test_a_network_survives_its_row():
-    network = initial(jax.random.key(1), "NIN", 7, 5)
-    row = flat(network, 2000)
-    assert np.isnan(row[size_of("NIN", 7, 5) :]).all()
-    back = unflat(row, "NIN", 7, 5)
-    assert all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(back), jax.tree.leaves(network), strict=True))
-    with pytest.raises(ValueError, match="of depth 7 and width 5 has"):
-        unflat(row[:50], "NIN", 7, 5)
+def test_a_network_survives_its_row(nin):
+    size = size_of("NIN", 7, 50)
+    row = flat(nin, size + 7)
+    assert np.isnan(row[size:]).all()
+    assert np.isfinite(row[:size]).all()
+    back = unflat(row, "NIN", 7, 50)
+    assert all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(back), jax.tree.leaves(nin), strict=True))
+    with pytest.raises(ValueError, match="of depth 7 and width 50 has"):
+        unflat(row[:50], "NIN", 7, 50)
     with pytest.raises(ValueError, match="no room for a network"):
-        flat(network, 10)
+        flat(nin, 10)
 
 
 def test_export_says_what_is_wrong_with_a_store(tmp_path, monkeypatch):
