@@ -17,7 +17,7 @@ from rmt.association import average_interval, average_tau_gain, pooled_interval
 
 FALLS, RISES, FLAT, BETTER, TURNED = (-1.0, -0.1), (0.1, 1.0), (-0.3, 0.3), (0.0, 2.0), (-np.inf, 0.0)
 JOINT = 22  # intervals, one family
-N_TEST, MOST_EPOCHS, RATE = 4096, 90, 0.005
+N_TEST, MOST_EPOCHS, RATE = 4096, 90, 0.01
 ROWS, SIZE = 55, max(size_of("VGG", 9, 96), size_of("NIN", 13, 96))  # matrices and numbers of the largest network
 FASHION = os.environ.get("FASHION_MNIST", "")  # the folder of its four IDX files
 
@@ -138,7 +138,7 @@ def grid(*values):
 def sizes(n_images, epochs, few_and_many, **families):
     """For each family a grid of the usual training, and one of bad training: too slow, too fast, too short, too long."""
     data = {"data": ("Fashion-MNIST" if FASHION else "made images",), "n_images": (n_images,)}
-    usual, bad = {"rate": (RATE,), "epochs": (epochs,)}, {"rate": (0.0003, RATE, 0.02), "epochs": few_and_many}
+    usual, bad = {"rate": (RATE,), "epochs": (epochs,)}, {"rate": (0.0003, RATE, 0.03), "epochs": few_and_many}
     first, *others = (
         rmt.Size({**data, "family": (family,), **axes, **training}, 1)
         for family, usually in families.items()

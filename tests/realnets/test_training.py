@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
 import realnets
@@ -15,9 +16,9 @@ import rmt
 from realnets import cli, transforms
 from realnets.analysis import analyze
 from realnets.diff import diff
-from realnets.families import NIN, Affine, _convolved, _dropped, initial
+from realnets.families import Affine, _convolved, _dropped, initial
 from realnets.images import made_images
-from realnets.live import matrices_of, with_matrices
+from realnets.live import arrays_of, matrices_of, with_matrices
 from realnets.trained import (
     COLUMNS,
     LOSS,
@@ -232,17 +233,22 @@ def test_distance_from_init_is_that_of_realnets_diff(nin):
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    """Two networks of a sweep, moved a little instead of trained."""
+    """A sweep with the outputs of one that trains two networks, its numbers made up."""
 
     def measure(key, *, family, depth, width, batch_size, dropout, weight_decay, rate, epochs):
-        start = initial(jax.random.fold_in(key, 0), family, depth, width)
-        network = jax.tree.map(lambda W: W + rate * epochs * jnp.sin(100 * W), start)
-        losses = jnp.array([3.0, 2.0, 1.0]) * (jnp.arange(3) < epochs)
-        return outputs_of(
-            jax.random.fold_in(key, 1), network, start, losses, IMAGES, 0.01, 5, size_of("NIN", 4, 50) + 5
-        )
+        size = size_of(family, depth, width) + 5
+        start = initial(key, family, depth, width)
+        trained = jax.tree.map(lambda W: W + epochs, start)
+        alpha = jnp.array([[2.0, 4.0, 9.0, jnp.nan, 0.0], [1.0, 1, 1, 1, 1], [3.0, 3, 3, 3, 0]]) + rate * epochs
+        return {
+            **{name: jnp.asarray(i + epochs) / 16 for i, name in enumerate(MEASURED)},
+            "alpha": alpha * jnp.array([1.0, 1, 1, 1, 0])[None, :],
+            "log_spectral_norm": jnp.arange(15.0).reshape(3, 5) * epochs,
+            LOSS: jnp.array([3.0, 2.0, 1.0]) * (jnp.arange(3) < epochs),
+            WEIGHTS: jnp.stack([flat(trained, size), flat(start, size)]),
+        }
 
-    axes = {"family": ["NIN"], "depth": [4], "width": [50], "batch_size": [32], "dropout": [0.0]}
+    axes = {"family": ["NIN"], "depth": [4], "width": [6], "batch_size": [32], "dropout": [0.0]}
     axes |= {"weight_decay": [0.0], "rate": [0.01], "epochs": [1.0, 2.0]}
     path = tmp_path_factory.mktemp("trained") / "a.zarr"
     return path, rmt.sweep(measure, axes, key=jax.random.key(11), n_trials=1, store=path, progress=False)
@@ -252,43 +258,63 @@ def test_a_store_of_trained_networks_becomes_files_and_a_table(store, tmp_path):
     path, ds = store
     table = write_corpus(path, tmp_path / "corpus")
     rows = list(csv.DictReader(table.read_text().splitlines()))
-    assert [row["model"] for row in rows] == [f"NIN4-w50-b32-d0-l0-r0.01-e{e}-s0" for e in (1, 2)]
-    for row, i in zip(rows, (0, 1), strict=True):
+    assert [row["model"] for row in rows] == [f"NIN4-w6-b32-d0-l0-r0.01-e{e}-s0" for e in (1, 2)]
+    for i, row in enumerate(rows):
         one = ds.isel(epochs=i).squeeze()
         assert (row["group"], row["batch_size"], float(row["epochs"])) == ("NIN 4", "32", i + 1)
         for name in MEASURED:
             assert float(row[name]) == float(one[name])
-        final, first = (realnets.read_layers(str(table.parent / row[column])) for column in ("file", "initial"))
-        for layers, of in ((final, 0), (first, 1)):
-            for name in COLUMNS:
-                mine = [row_of_file[name] for row_of_file in analyze(layers).rows]
-                np.testing.assert_allclose(mine, one[name].values[of, :2], rtol=1e-6)
-                assert not one[name].values[:, 2:].any()
-        network = unflat(one[WEIGHTS].values[0], "NIN", 4, 50)
-        assert isinstance(network, NIN)
-        assert float(accuracy(network, IMAGES.x_test, IMAGES.y_test)) == float(one.test_accuracy)
-        shuffled = one.log_norm.values[SHUFFLED, :2]
-        np.testing.assert_allclose(shuffled, one.log_norm.values[0, :2], rtol=1e-9)
-        assert not np.allclose(
-            one.log_spectral_norm.values[SHUFFLED, :2], one.log_spectral_norm.values[0, :2], rtol=1e-6
-        )
+        files = [load_file(table.parent / row[column]) for column in ("file", "initial")]
+        networks = [unflat(weights, "NIN", 4, 6) for weights in one[WEIGHTS].values]
+        for arrays, network in zip(files, networks, strict=True):
+            for name, array in arrays_of(network).items():
+                np.testing.assert_array_equal(arrays.pop(name), array)
+            assert not arrays
+        np.testing.assert_allclose(networks[0].classes.weight, networks[1].classes.weight + i + 1, rtol=1e-5)
     losses = list(csv.DictReader((table.parent / "loss.csv").read_text().splitlines()))
-    assert [(row["model"], row["epoch"]) for row in losses] == [
-        (rows[0]["model"], "1"), (rows[1]["model"], "1"), (rows[1]["model"], "2"),
-    ]  # fmt: skip
-    assert float(losses[0]["loss"]) == pytest.approx(float(ds[LOSS].squeeze()[0, 0]))
+    names = [row["model"] for row in rows]
+    expected = [(names[0], "1", "3.0"), (names[1], "1", "3.0"), (names[1], "2", "2.0")]
+    assert [(row["model"], row["epoch"], row["loss"]) for row in losses] == expected
 
 
-def test_means_over_layers_with_a_power_law(store):
-    _, ds = store
-    models = Models(ds, "NIN")
+def test_means_over_the_layers_with_a_power_law(store):
+    models = Models(store[1], "NIN")
     assert models.depth.tolist() == [4, 4]
-    np.testing.assert_allclose(models.quality, 100 * ds.test_accuracy.values.ravel())
-    alpha, norm = (ds[name].squeeze().values[:, 0, :2] for name in ("alpha", "log_spectral_norm"))
-    few = alpha < 8
-    for name, values in (("Alpha", alpha), ("LogSpectralNorm", norm), ("AlphaHat", alpha * norm)):
-        expected = [np.mean(v[keep]) for v, keep in zip(values, few, strict=True)]
-        np.testing.assert_allclose(models.mean(name), expected, rtol=1e-12)
+    assert models.quality.tolist() == [100 * 2 / 16, 100 * 3 / 16]
+    np.testing.assert_allclose(models.mean("Alpha"), [3.01, 3.02])  # neither 9, nor NaN, nor what is no layer
+    np.testing.assert_allclose(models.mean("LogSpectralNorm"), [0.5, 1])
+    np.testing.assert_allclose(models.mean("AlphaHat"), [4.01 / 2, 4.02])
+    np.testing.assert_allclose(models.mean("Alpha", SHUFFLED), [3.01, 3.02])
+
+
+@pytest.mark.slow
+def test_the_outputs_of_a_trained_network_are_those_of_its_files():
+    start = initial(jax.random.key(1), "NIN", 4, 50)
+    options = {"batch_size": 32, "epochs": 3.0, "rate": 0.01, "most_epochs": 3}
+    size = size_of("NIN", 4, 50)
+
+    @jax.jit
+    def trained(key):
+        network, losses = train(jax.random.fold_in(key, 0), start, IMAGES.x, IMAGES.y, **options)
+        return network, outputs_of(jax.random.fold_in(key, 1), network, start, losses, IMAGES, 0.01, 5, size)
+
+    network, found = trained(jax.random.key(2))
+    for i, model in enumerate((network, start)):
+        rows = analyze(realnets.model_layers(model)).rows
+        for name in COLUMNS:
+            np.testing.assert_allclose(found[name][i, :2], [row[name] for row in rows], rtol=1e-9)
+            assert not found[name][:, 2:].any()
+    np.testing.assert_allclose(found["log_norm"][SHUFFLED], found["log_norm"][0], rtol=1e-9)
+    assert not np.allclose(found["log_spectral_norm"][SHUFFLED, :2], found["log_spectral_norm"][0, :2], rtol=1e-6)
+    x, y = IMAGES.x, IMAGES.y
+    assert found["train_accuracy"] == accuracy(network, x, y)
+    assert found["test_accuracy"] == accuracy(network, IMAGES.x_test, IMAGES.y_test)
+    assert found["Sharpness"] == transforms.sharpness(network, x, y, rate=0.01)
+    for percent in (10, 20):
+        assert found[f"SVDSmoothing{percent}"] == transforms.svd_smoothing(network, x, y, percent)
+    assert found["SVDSmoothingTail"] == accuracy(transforms.svd_smoothed_to_tail(network), x, y)
+    assert found["DistanceFromInit"] == pytest.approx(float(transforms.distance_from_init(network, start)), rel=1e-6)
+    np.testing.assert_array_equal(unflat(found[WEIGHTS][0], "NIN", 4, 50).classes.weight, network.classes.weight)
 
 
 def test_a_network_survives_its_row(nin):
