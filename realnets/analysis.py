@@ -11,7 +11,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from realnets.datasets import Row, as_dataset
 from realnets.layers import LARGE, Layer, Layers, Skipped
@@ -20,7 +22,7 @@ from rmt import inference, metrics
 from rmt.calibration.ranks import Ranks, ranks_of
 from rmt.console import plain
 from rmt.inference import Estimate
-from rmt.spectra import Spectrum, spectrum_of_rows, spectrum_on_host
+from rmt.spectra import Spectrum, spectrum, spectrum_of_rows, spectrum_on_host
 from rmt.sweeps import one_blas_thread
 from rmt.sweeps.provenance import versions
 from rmt.tails import Clauset, Status, TailFit, fit_tail
@@ -237,6 +239,27 @@ def measure(layer: Layer, method: Method = CLAUSET) -> tuple[Row, np.ndarray]:
         "status": Status(int(fit.status)).name.lower(),
     }
     return row, s.eigenvalues
+
+
+def columns_of(
+    matrices: Mapping[Any, Float[Array, "N M"]], method: Method = CLAUSET
+) -> dict[str, Float[Array, " matrices"]]:
+    """The numbers of `Analysis.rows` for many matrices at once, which may be traced: each an array in their order.
+
+    One program for each shape, in double precision as for files. NaN where a matrix cannot be fitted.
+    """
+    by_shape: dict[tuple[int, ...], list[Any]] = {}
+    for name, W in matrices.items():
+        by_shape.setdefault(W.shape, []).append(name)
+
+    def of_one(W: Array) -> dict[str, Array]:
+        s = spectrum(W.astype(float))
+        return _columns(s, fit_tail(s, method))
+
+    parts = [jax.lax.map(of_one, jnp.stack([matrices[name] for name in names])) for names in by_shape.values()]
+    place = {name: i for i, name in enumerate(name for names in by_shape.values() for name in names)}
+    order = jnp.asarray([place[name] for name in matrices])
+    return {name: jnp.concatenate([part[name] for part in parts])[order] for name in parts[0]}
 
 
 def spectrum_of(layer: Layer) -> Spectrum:

@@ -254,6 +254,20 @@ def zoo_command(name: Annotated[str | None, typer.Argument(metavar="NAME", help=
             print(zoo.fetch(name.removeprefix("zoo:"), _say))
 
 
+@app.command("export")
+def export_command(
+    store: Annotated[
+        Path, typer.Argument(metavar="STORE", help="The .zarr folder of `rmt run experiments/26_contest.py`.")
+    ],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to write; made if it is not there.")],
+) -> None:
+    """Write the networks that an experiment trained, final and initial, as safetensors, with a table of them."""
+    from realnets.trained import write_corpus  # JAX's training libraries, which no other command needs
+
+    with _command():
+        _say(f"written to {write_corpus(store, folder)}")
+
+
 @contextmanager
 def _command() -> Iterator[None]:
     """The boundary of every command; what only lacks a network exits with 3, so that scripts can go on without it."""

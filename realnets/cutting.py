@@ -5,7 +5,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeVar
 
+import jax
 import numpy as np
 
 from realnets.naming import (
@@ -20,6 +22,7 @@ from realnets.naming import (
 )
 
 Index = tuple[slice | int, ...]
+AnyArray = TypeVar("AnyArray", np.ndarray, jax.Array)
 
 _AXES = {3: "conv1d", 4: "conv2d", 5: "conv3d"}
 _MOST_PLACES = 4096
@@ -57,8 +60,8 @@ class Cut:
     order: tuple[int, ...] | None = None
     pooled: bool = False
 
-    def matrix(self, array: np.ndarray, index: Index) -> np.ndarray:
-        """The matrix of a piece, or p x rows x columns of them where they are pooled."""
+    def matrix(self, array: AnyArray, index: Index) -> AnyArray:
+        """The matrix of a piece of an array, NumPy's or JAX's, or p x rows x columns of them where they are pooled."""
         piece = array[index] if self.order is None else array[index].transpose(self.order)
         return piece.reshape((-1, *self.shape) if self.pooled else self.shape)
 

@@ -26,31 +26,35 @@ class Images(NamedTuple):
     Attributes:
         x: n images to train on.
         y: their classes.
-        x_test: n // 4 images to test on.
+        x_test: images to test on, n // 4 of them unless another number was asked for.
         y_test: their classes.
     """
 
     x: Float[Array, "n pixels"]
     y: Int[Array, " n"]
-    x_test: Float[Array, "n/4 pixels"]
-    y_test: Int[Array, " n/4"]
+    x_test: Float[Array, "n_test pixels"]
+    y_test: Int[Array, " n_test"]
 
 
-def idx_images(folder: str | Path, n: int) -> Images:
-    """The first n images of the files train-*, and the first n // 4 of t10k-*, compressed by gzip (.gz) or not.
+def idx_images(folder: str | Path, n: int, n_test: int | None = None) -> Images:
+    """The first n images of the files train-*, and the first n_test of t10k-*, compressed by gzip (.gz) or not.
+
+    In a program that is being traced they stand as bytes.
 
     Raises:
         InputError: a file is missing, damaged or no such IDX file, or holds too few images.
     """
     names = ("images-idx3", "labels-idx1")
-    parts = [[_read(Path(folder), part, name, m) for name in names] for part, m in _split(n)]
+    parts = [[_read(Path(folder), part, name, m) for name in names] for part, m in _split(n, n_test)]
     x, y = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return _images(x.reshape(len(x), -1) / 255, y.astype(int), n)
+    # Behind the barrier XLA does not turn the bytes into a constant of eight times their size.
+    pixels = jax.lax.optimization_barrier(jnp.asarray(x.reshape(len(x), -1)))
+    return _images(pixels.astype(float) / 255, y.astype(int), n)
 
 
-def made_images(key: Key[Array, ""], n: int) -> Images:
+def made_images(key: Key[Array, ""], n: int, n_test: int | None = None) -> Images:
     """Ten classes of two smooth templates each, cosines of low frequency, shifted by up to 3 pixels, in noise of variance 1."""
-    keys, total = jax.random.split(key, 5), sum(m for _, m in _split(n))
+    keys, total = jax.random.split(key, 5), sum(m for _, m in _split(n, n_test))
     waves = jnp.cos(jnp.pi * (jnp.arange(SIDE)[:, None] + 0.5) * jnp.arange(_WAVES)[None, :] / SIDE)
     amplitudes = jax.random.normal(keys[0], (CLASSES, 2, _WAVES, _WAVES)) / 3
     templates = jnp.einsum("xi,ctij,yj->ctxy", waves, amplitudes, waves)
@@ -83,8 +87,8 @@ def read_idx(file: Path) -> np.ndarray:
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
 
 
-def _split(n: int) -> tuple[tuple[str, int], tuple[str, int]]:
-    return ("train", n), ("t10k", n // 4)
+def _split(n: int, n_test: int | None) -> tuple[tuple[str, int], tuple[str, int]]:
+    return ("train", n), ("t10k", n // 4 if n_test is None else n_test)
 
 
 def _read(folder: Path, part: str, name: str, n: int) -> np.ndarray:

@@ -103,6 +103,11 @@ class Layers:
             for suffix, _ in plan.pieces
         ]
 
+    @property
+    def cuts(self) -> list[tuple[str, Cut]]:
+        """The names of the tensors that have matrices, and how each is cut; nothing is loaded."""
+        return [(tensor.name, plan) for tensor, plan in self._plans]
+
     def __iter__(self) -> Iterator[Layer]:
         self.skipped = list(self._left_out)
         seen: dict[Hashable, str] = {}

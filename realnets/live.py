@@ -5,16 +5,20 @@ No framework is imported for it. A PyTorch tensor is what can be detached, broug
 
 from collections.abc import Hashable, Iterator, Mapping
 from os import PathLike
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from realnets.layers import MIN_M, Layers
 from realnets.readers.base import Tensor, numpy_dtype, printable
 from rmt.errors import InputError
 
 _MAX_DEPTH = 64
+
+Model = TypeVar("Model")
 
 
 def model_layers(model: Any, min_M: int = MIN_M, source: str = "") -> Layers:
@@ -47,6 +51,50 @@ def model_layers(model: Any, min_M: int = MIN_M, source: str = "") -> Layers:
         advice = "give a torch.nn.Module, a pytree of arrays, a dict of arrays, or nnx.state(model)"
         raise InputError(f"{kind}: holds no arrays; {advice}")
     return Layers([_tensor(name, array) for name, array in found], min_M, source or kind, f"{kind} in memory")
+
+
+def matrices_of(model: Any, min_M: int = MIN_M) -> dict[str, Float[Array, "N M"]]:
+    """The matrices that `model_layers` has, by name, of a model of JAX arrays that may be traced; N >= M, in the model's precision.
+
+    What is equal there is given once here too if it is one array, and twice if it is not: values are not looked at.
+
+    Args:
+        model: a pytree of JAX arrays.
+        min_M: as of `Layers`.
+
+    Raises:
+        InputError: there are no arrays in it.
+    """
+    arrays, found = arrays_of(model), {}
+    for tensor, plan in model_layers(model, min_M).cuts:
+        for suffix, index in plan.pieces:
+            W = plan.matrix(jnp.asarray(arrays[tensor]), index)
+            found[tensor + suffix] = W.T if W.shape[0] < W.shape[1] else W
+    return found
+
+
+def with_matrices(model: Model, matrices: Mapping[str, Float[Array, "N M"]], min_M: int = MIN_M) -> Model:
+    """The model with other matrices of the same shapes in the places of those that `matrices_of` names so, at its precision.
+
+    Raises:
+        InputError: there are no arrays in it.
+        KeyError: a matrix of the model is not among them.
+    """
+    arrays = {name: jnp.asarray(array) for name, array in arrays_of(model).items()}
+    named = {id(array): name for name, array in arrays_of(model).items()}
+    for tensor, plan in model_layers(model, min_M).cuts:
+        array = arrays[tensor]
+        for suffix, index in plan.pieces:
+            W = matrices[tensor + suffix]
+            W = (W if W.shape == plan.shape else W.T).astype(array.dtype)
+            array = array.at[index].set(W.reshape(array[index].shape))
+        arrays[tensor] = array
+    return jax.tree.map(lambda leaf: arrays[named[id(leaf)]] if id(leaf) in named else leaf, model)
+
+
+def arrays_of(model: Any) -> dict[str, Any]:
+    """Every array of a model by the name it has in results, as `model_layers` takes the model apart."""
+    return {printable(name): array for name, array in _arrays("", model, ())}
 
 
 def _arrays(name: str, value: Any, above: tuple[int, ...]) -> Iterator[tuple[str, Any]]:

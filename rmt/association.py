@@ -309,6 +309,70 @@ def _parts(x: ArrayLike, y: ArrayLike, group: Sequence[object] | np.ndarray) -> 
     return [(a[mine], b[mine]) for first in dict.fromkeys(of.tolist()) if np.any(mine := there & (of == first))]
 
 
+def average_tau_gain(
+    x: ArrayLike,
+    other: ArrayLike,
+    y: ArrayLike,
+    group: Sequence[object] | np.ndarray,
+    level: float = 0.95,
+    comparisons: int = 1,
+) -> Estimate:
+    """How much larger the mean over groups of Kendall's tau(x, y) is than that of tau(other, y), of the same rows.
+
+    Two predictors of one quality are no independent samples, so each row is left out of both at once: the interval is t s,
+    s^2 = sum_g v_g / G^2, v_g the jackknife's variance of the difference in group g, with as many degrees of freedom as rows less
+    groups. It is for these very groups.
+
+    Args:
+        x: one predictor.
+        other: another.
+        y: what they predict. A row with a value that is not finite, of any of the three, is dropped.
+        group: the group of each row.
+        level: joint confidence of the family.
+        comparisons: number of intervals in the family.
+
+    Returns:
+        Estimate, within [-2, 2]; n counts the groups. Groups of fewer than 5 rows, or where x, other or y has one value, are left
+        out. The whole range where no group is left, or where no row matters.
+
+    Raises:
+        ValueError: unequal lengths, or `level` or `comparisons` is out of range.
+
+    Source: B. Efron & C. Stein, Ann. Statist. 9 (1981) 586.
+    Accuracy: coverage over 3 and 6 groups of 8 to 24 rows is simulated in `tests/test_association.py`.
+    """
+    single = single_level(level, comparisons)
+    a, b = np.asarray(x, float), np.asarray(other, float)
+    if a.shape != b.shape:
+        raise ValueError(f"x and other must be two columns of one length, got {a.shape} and {b.shape}")
+    missing = ~(np.isfinite(a) & np.isfinite(b))
+    both = [_parts(np.where(missing, np.nan, of), y, group) for of in (a, b)]
+    gains, variances, rows = [], [], 0
+    for (first, quality), (second, _) in zip(*both, strict=True):
+        n = len(quality)
+        if n < FEWEST or any(np.ptp(of) == 0 for of in (first, second, quality)):
+            continue
+        (tau, without), (tau_other, without_other) = (_jackknifed_tau(of, quality) for of in (first, second))
+        gains.append(tau - tau_other)
+        left = without - without_other
+        variances.append((n - 1) / n * np.sum((left - np.mean(left)) ** 2))
+        rows += n
+    gain = float(np.mean(gains)) if gains else math.nan
+    if not np.sum(variances) > 0:
+        return Estimate(gain, -2.0, 2.0, len(gains))
+    s = math.sqrt(np.sum(variances)) / len(gains)
+    off = float(scipy.stats.t.isf((1 - single) / 2, rows - len(gains))) * s
+    return Estimate(gain, max(gain - off, -2.0), min(gain + off, 2.0), len(gains))
+
+
+def _jackknifed_tau(x: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
+    """tau-b of all rows, and of all but each."""
+    signs = [np.sign(of[:, None] - of) for of in (x, y)]
+    products = signs[0] * signs[1], signs[0] ** 2, signs[1] ** 2
+    (c, u, v), (cs, us, vs) = zip(*((p.sum(), p.sum() - 2 * p.sum(axis=1)) for p in products), strict=True)
+    return float(c / math.sqrt(u * v)), cs / np.sqrt(np.maximum(us * vs, 1))
+
+
 def _rows(x: ArrayLike, y: ArrayLike, name: str) -> tuple[np.ndarray, np.ndarray]:
     x, y = np.asarray(x, float), np.asarray(y, float)
     if x.ndim != 1 or x.shape != y.shape:

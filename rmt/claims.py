@@ -159,6 +159,7 @@ class Claim:
         check: `check(dataset) -> [Verdict, ...]`; the first is the verdict on the claim, the others on its parts.
         figure: `figure(dataset) -> Figure`.
         caption: what the figure shows.
+        stored: outputs of `measure` that stay in the store, such as weights: neither `check` nor the netCDF file has them.
     """
 
     name: str
@@ -171,6 +172,7 @@ class Claim:
     check: Callable[["xr.Dataset"], Sequence[Verdict]]
     figure: Callable[["xr.Dataset"], "Figure"]
     caption: str
+    stored: Sequence[str] = ()
 
 
 def load_claims(paths: Sequence[Path]) -> dict[Path, Claim]:

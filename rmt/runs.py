@@ -34,7 +34,8 @@ def run_claim(
 ) -> tuple["xr.Dataset", Sequence[Verdict]]:
     """Sweep a claim's grid, check it, draw its figure, and keep all in OUT/<claim>/<size>.zarr, .nc, .svg and .json.
 
-    The store (.zarr) is what a run continues from; the netCDF file is for readers, see `rmt.netcdf.compact`.
+    The store (.zarr) is what a run continues from, and alone has the outputs in `claim.stored`; the netCDF file is for readers, see
+    `rmt.netcdf.compact`.
 
     The sweep's key is `point_key(jax.random.key(seed), {"claim": name})`: claims share no draws, and a claim's draws do
     not depend on what else is run. Data, figure and record appear whole or not at all. A shard (see `rmt.sweep`) that ends
@@ -68,7 +69,7 @@ def run_claim(
                 shard=shard,
                 progress=claim.name if len(parts) == 1 else f"{claim.name} {i} of {len(parts)}",
                 restart=restart and i == 1,
-            )
+            ).drop_vars(claim.stored)
             for i, part in enumerate(parts, 1)
         ]
     ds = _union(swept).assign_attrs(failures=_failures(swept))

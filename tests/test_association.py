@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rmt.association import INTERVALS, average_interval, kendall_interval, pooled_interval, r2_interval, rmse_interval
+from rmt.association import (
+    INTERVALS,
+    average_interval,
+    average_tau_gain,
+    kendall_interval,
+    pooled_interval,
+    r2_interval,
+    rmse_interval,
+)
 
 
 def samples(seed: int, n: int, rho: float, trials: int = 400):
@@ -134,3 +142,39 @@ def test_groups_that_say_nothing_widen_the_average_or_are_left_out():
     assert perfect.low < perfect.value == pytest.approx(1)
     with pytest.raises(ValueError, match="three columns of one length"):
         average_interval("tau", [1.0, 2], [1.0, 2], ["a"])
+
+
+@pytest.mark.parametrize(("groups", "n"), [(3, 8), (6, 16), (3, 24)])
+def test_the_gain_of_one_predictor_over_another_is_covered(groups, n):
+    """Of predictors that share half of their noise; the levels of the groups differ, which no tau within them sees."""
+    rng, group = np.random.default_rng([groups, n]), np.repeat(np.arange(groups), n)
+    for one, two in ((0.0, 0.0), (0.5, 0.5), (0.8, 0.3), (0.9, 0.9)):
+        truth, held, wide = 2 / math.pi * (math.asin(one) - math.asin(two)), 0, []
+        for _ in range(200):
+            y, shared = rng.standard_normal((2, groups * n))
+            x, other = (
+                rho * y + math.sqrt((1 - rho * rho) / 2) * (shared + rng.standard_normal(groups * n))
+                for rho in (one, two)
+            )
+            gain = average_tau_gain(np.exp(x), other - 9 * group, y + 10 * group, group)
+            held += gain.low <= truth <= gain.high
+            wide.append(gain.high - gain.low)
+        assert held / 200 > 0.95 - 3 * math.sqrt(0.95 * 0.05 / 200), (one, two)
+        assert np.mean(wide) < (1.4 if n == 8 else 0.6)
+
+
+def test_the_gain_is_the_difference_of_the_averages():
+    rng = np.random.default_rng(5)
+    x, other, y = rng.standard_normal((3, 40))
+    x[3], group = np.nan, np.repeat(["a", "b"], 20)
+    there = np.isfinite(x)
+    taus = [average_interval("tau", of[there], y[there], group[there]).value for of in (x, other)]
+    gain, back = average_tau_gain(x, other, y, group), average_tau_gain(other, x, y, group)
+    assert gain.value == pytest.approx(taus[0] - taus[1])
+    assert gain.n == 2
+    assert back.interval == pytest.approx((-gain.high, -gain.low))
+    assert average_tau_gain(x, other, y, group, comparisons=20).low < gain.low
+    assert average_tau_gain(x, x, y, group).interval == (-2, 2)
+    assert math.isnan(average_tau_gain(x[:4], other[:4], y[:4], group[:4]).value)
+    with pytest.raises(ValueError, match="columns of one length"):
+        average_tau_gain(x, other[:9], y, group)

@@ -36,6 +36,22 @@ def test_a_size_of_several_grids_is_one_dataset(tmp_path):
     np.testing.assert_array_equal(alone.draw, ds.draw.sel(N=[1, 2], mu=[2.0, 1.0]))
 
 
+def test_what_is_stored_stays_in_the_store(tmp_path):
+    def measure(key, *, N):
+        return {"x": N, "weights": jax.random.normal(key, (5,))}
+
+    size, seen = Size({"N": (1,)}, 2, also=(Size({"N": (3,)}, 2),)), []
+    claim = Claim(
+        "c", "", "", "", "", {"smoke": size}, measure, lambda ds: seen.append(ds) or [], _no_figure, "", ("weights",)
+    )
+    ds, _ = run_claim(tmp_path / "c.py", claim, "smoke", tmp_path, seed=0)
+    with xr.open_dataset(tmp_path / "c" / "smoke.nc") as written:
+        assert set(ds) == set(seen[0]) == set(written) == {"x"}
+    with xr.open_zarr(tmp_path / "c" / "smoke.zarr", consolidated=False) as store:
+        assert np.isfinite(store.weights.values).all()
+        assert store.weights.shape == (2, 2, 5)
+
+
 def _no_figure(ds):
     return Figure()
 

@@ -28,6 +28,7 @@ def write(folder, compress=lambda data: data, suffix="", n=8):
 def test_the_first_images_of_a_folder_standardized_by_those_to_train_on(tmp_path, compress, suffix):
     written = write(tmp_path, compress, suffix)
     found = idx_images(tmp_path, 4)
+    assert len(idx_images(tmp_path, 4, 2).x_test) == 2
     train = written["train", "images-idx3"][:4].reshape(4, -1).astype(float)
     test = written["t10k", "images-idx3"][:1].reshape(1, -1)
     np.testing.assert_allclose(found.x, (train - train.mean()) / train.std(), atol=1e-6)
