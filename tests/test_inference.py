@@ -365,6 +365,7 @@ def test_a_rank_correlation_is_scipys_and_its_interval_that_of_the_bootstrap(met
     assert rank_correlation(x, np.exp(y), method=method) == found
 
 
+@pytest.mark.slow
 def test_the_ratio_of_worst_errors_covers():
     rng = np.random.default_rng(18)
     scale = np.array([[0.5], [2.0], [0.3]]), np.array([[1.6], [0.2], [0.1]])

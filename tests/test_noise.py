@@ -256,6 +256,7 @@ def test_a_foreign_table_is_refused(tmp_path):
         module.load(tmp_path / "text.npz")
 
 
+@pytest.mark.slow
 def test_a_small_table_is_made_again_from_its_store(tmp_path):
     shapes = {(30, 25): 20}
     first = simulation.simulate(shapes, seed=1, store=tmp_path / "noise", progress=False)

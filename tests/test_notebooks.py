@@ -15,7 +15,10 @@ NOTEBOOKS = {
     "real_vs_synthetic": "spikes: correlated",
     "calibration": "Gaussian noise: at least",
 }
-"""Notebook -> what it must have printed. The gallery of laws compiles a program for each, and is a slow test."""
+"""Notebook -> what it must have printed."""
+
+LONG = ("laws", "universality", "pl_norm")
+"""Left to the slow suite: a program for each law, or many sizes."""
 
 
 def printed_by(name: str) -> str:
@@ -30,7 +33,7 @@ def printed_by(name: str) -> str:
 
 # nbclient's own event-loop plumbing warns on some platforms; the notebook's warnings are its own business.
 @pytest.mark.filterwarnings("default")
-@pytest.mark.parametrize("name", [name if name != "laws" else slow(name) for name in NOTEBOOKS])
+@pytest.mark.parametrize("name", [slow(name) if name in LONG else name for name in NOTEBOOKS])
 def test_notebook_runs(name, tmp_path, monkeypatch):
     monkeypatch.setenv("REALNETS_CACHE", str(tmp_path))  # no network here, and none to fetch
     monkeypatch.setenv("PIP_NO_INDEX", "1")
