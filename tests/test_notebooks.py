@@ -17,8 +17,8 @@ NOTEBOOKS = {
 }
 """Notebook -> what it must have printed."""
 
-LONG = ("laws", "universality", "pl_norm")
-"""Left to the slow suite: a program for each law, or many sizes."""
+LONG = ("laws", "universality", "pl_norm", "real_vs_synthetic", "calibration")
+"""Left to the slow suite: a program for each law, many sizes, or many nulls."""
 
 
 def printed_by(name: str) -> str:
