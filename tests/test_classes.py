@@ -108,7 +108,7 @@ def test_a_collapsed_rank_is_not_classified():
 @pytest.fixture(scope="module")
 def small():
     """Of one shape, where it holds alone."""
-    return class_simulation.build(class_simulation.simulate({(36, 20): 60}, seed=3, progress=False), 3)
+    return class_simulation.build(class_simulation.simulate({(36, 20): 30}, seed=3, progress=False), 3)
 
 
 def test_a_table_of_ones_own_is_written_and_read(small, tmp_path):
