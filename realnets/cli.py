@@ -30,7 +30,7 @@ from realnets.tables import (
     report_table,
 )
 from rmt.calibration.nulls import MIN_NULLS
-from rmt.console import boundary, keep_compiled_programs, written_whole
+from rmt.console import boundary, keep_compiled_programs, write_text
 from rmt.errors import InputError
 from rmt.netcdf import write
 from rmt.sweeps.progress import Progress
@@ -145,8 +145,7 @@ def compare_command(
             result = compare(layers, jax.random.key(seed), nulls, _jobs(jobs), on_row)
         result.settings["seed"] = seed
         if report is not None:
-            with written_whole(report / "tables" / f"{file_name(file)}.json") as part:
-                part.write_text(dumps(report_table(result), indent=1) + "\n", encoding="utf-8")
+            write_text(report / "tables" / f"{file_name(file)}.json", dumps(report_table(result), indent=1) + "\n")
         _finish(result, style, out, verbose)
 
 
@@ -343,8 +342,7 @@ def _written(result: Analysis | Difference, style: _As, out: Path | None) -> boo
         if out is None:
             sys.stdout.write(text())
             return True
-        with written_whole(out) as part:
-            part.write_text(text(), encoding="utf-8")
+        write_text(out, text())
     _say(f"written to {out}")
     return False
 

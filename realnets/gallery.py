@@ -12,7 +12,7 @@ import numpy as np
 
 from realnets.analysis import ALPHA_CUT, nothing_read
 from realnets.cutting import Conv
-from realnets.kept import kept, page_names, stamp, write_text
+from realnets.kept import kept, page_names, stamp
 from realnets.layers import MIN_M, Layers, nothing_planned
 from realnets.nulls import compare, cost
 from realnets.page import TEMPLATES, shown
@@ -21,7 +21,7 @@ from realnets.sources import open_source
 from rmt import inference
 from rmt.calibration.card import JUDGED, LEVEL
 from rmt.calibration.nulls import VERDICTS, spike_edge
-from rmt.console import one_line
+from rmt.console import one_line, write_text
 from rmt.ensembles import IID, Ensemble, Spiked
 from rmt.errors import InputError
 from rmt.inline_svg import svg_element

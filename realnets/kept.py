@@ -10,7 +10,6 @@ from typing import Any
 
 from realnets.readers import Checkpoint
 from realnets.readers.base import Tensor, numpy_dtype
-from rmt.console import written_whole
 
 _LONGEST = 80  # letters of a name
 
@@ -36,12 +35,6 @@ def page_names(sources: Iterable[str], taken: Iterable[str] = ()) -> dict[str, s
 def file_name(source: str) -> str:
     """The end of a source's name as that of a file anywhere: letters and digits of ASCII, and dashes."""
     return re.sub(r"[^A-Za-z0-9]+", "-", source)[-_LONGEST:].strip("-") or "model"
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file; it is there whole or not at all."""
-    with written_whole(path) as part:
-        part.write_text(text, encoding="utf-8")
 
 
 def kept(path: Path, wanted: dict[str, Any]) -> dict[str, Any] | None:

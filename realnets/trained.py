@@ -1,6 +1,5 @@
 """Networks that a sweep trained: flat rows of numbers in its store, and out of it files and a table for `realnets corpus`."""
 
-import csv
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -11,13 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Key
 
-from realnets.analysis import ALPHA_CUT, columns_of
+from realnets.analysis import ALPHA_CUT, columns_of, rows_as_csv
 from realnets.families import Network, initial
 from realnets.images import Images
 from realnets.live import arrays_of, matrices_of
 from realnets.training import accuracy
 from realnets.transforms import distance_from_init, in_tail, sharpened, svd_kept, top_percent
-from rmt.console import written_whole
+from rmt.console import write_text, written_whole
 from rmt.ensembles import Shuffled
 from rmt.errors import InputError
 
@@ -201,10 +200,7 @@ def write_corpus(store: Path, folder: Path) -> Path:
     if not table:
         raise InputError(f"{store}: has no trained network yet")
     for name, rows in (("loss.csv", curves), ("corpus.csv", table)):
-        with written_whole(folder / name) as part, part.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+        write_text(folder / name, rows_as_csv(rows))
     return folder / "corpus.csv"
 
 

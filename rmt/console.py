@@ -90,6 +90,12 @@ def written_whole(path: Path) -> Iterator[Path]:
         aside.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text file; it is there whole or not at all."""
+    with written_whole(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
 @contextlib.contextmanager
 def names(path: Path) -> Iterator[None]:
     """An OSError that does not say where it happened, as a full disk's, says that it was here."""

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rmt.console import written_whole
+from rmt.console import write_text
 from rmt.errors import InputError
 from rmt.inline_svg import inline_svg
 
@@ -363,8 +363,7 @@ def _check(path: Path, what: str, value: Any, fields: Mapping[str, Any]) -> None
 
 def _write(path: Path, text: str) -> Path:
     try:
-        with written_whole(path) as aside:
-            aside.write_text(text, encoding="utf-8")
+        write_text(path, text)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {_reason(error)}") from error
     return path

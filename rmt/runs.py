@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 
 from rmt.claims import Claim, Verdict
-from rmt.console import names, written_whole
+from rmt.console import names, write_text, written_whole
 from rmt.keys import point_key
 from rmt.netcdf import compact, write
 from rmt.sweeps import Executor, count_nonfinite, sweep
@@ -84,8 +84,7 @@ def run_claim(
     write(compact(ds), base.with_suffix(".nc"))
     seconds = sum(_spent(base, store, each) for each in _journals(base))
     record = _record(file, claim, size, seed, seconds, ds, verdicts)
-    with written_whole(base.with_suffix(".json")) as path:
-        path.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    write_text(base.with_suffix(".json"), json.dumps(record, indent=1, allow_nan=False) + "\n")
     return ds, verdicts
 
 

@@ -16,10 +16,10 @@ from realnets.corpus.table import Model
 from realnets.cutting import Conv
 from realnets.datasets import Row
 from realnets.diff import distances
-from realnets.kept import kept, page_names, stamp, write_text
+from realnets.kept import kept, page_names, stamp
 from realnets.layers import Layers, nothing_planned
 from realnets.sources import open_source
-from rmt.console import one_line, plain
+from rmt.console import one_line, plain, write_text
 from rmt.errors import InputError
 from rmt.sweeps.progress import Progress
 from rmt.sweeps.provenance import versions

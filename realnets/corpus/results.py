@@ -17,10 +17,9 @@ from realnets.corpus.metrics import COUNTS, METRICS, OF_WEIGHTS, RULES, Metric, 
 from realnets.corpus.table import Columns, Table
 from realnets.cutting import Conv
 from realnets.datasets import Row, as_array, of_columns
-from realnets.kept import write_text
 from realnets.layers import MIN_M
 from realnets.simpson import Simpson, simpson_each
-from rmt.console import plain
+from rmt.console import plain, write_text
 from rmt.errors import InputError
 from rmt.inference import Estimate, holm, stack
 from rmt.netcdf import write
