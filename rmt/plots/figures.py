@@ -87,6 +87,11 @@ class LabFigure(Figure):
         return svg(self)
 
 
+def series_look(series: int) -> dict[str, Any]:
+    """Colour and marker of a series, by its number."""
+    return {"color": COLOURS[series % len(COLOURS)], "marker": MARKERS[series % len(MARKERS)]}
+
+
 @styled
 def figure(
     rows: int = 1,

@@ -9,7 +9,17 @@ from jaxtyping import Float
 from matplotlib.lines import Line2D
 
 from rmt.inference import Estimate
-from rmt.plots.figures import COLOURS, INK, MARKERS, LabFigure, dress, figure, legend, legend_columns, nothing, styled
+from rmt.plots.figures import (
+    INK,
+    LabFigure,
+    dress,
+    figure,
+    legend,
+    legend_columns,
+    nothing,
+    series_look,
+    styled,
+)
 
 _PANEL = (4.3, 3.3)  # inches: three across a desktop page when it shrinks them, one on a phone
 _WIDE = 9.6  # inches: across a desktop page; a phone scrolls it
@@ -91,10 +101,9 @@ def interval_rows(
             if name not in estimates or not np.isfinite(estimates[name].value):
                 continue
             of, at = estimates[name], place + 0.3 * (i - (len(series) - 1) / 2)
-            look = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
             low, high = np.clip(of.interval, *limits)
-            ax.plot([low, high], [at, at], color=look["color"], linewidth=1.6, zorder=2)
-            ax.plot([of.value], [at], **look, linestyle="none", label=name, zorder=3)
+            ax.plot([low, high], [at, at], color=series_look(i)["color"], linewidth=1.6, zorder=2)
+            ax.plot([of.value], [at], **series_look(i), linestyle="none", label=name, zorder=3)
         shown = [value for value in single if np.isfinite(value)]
         label = "groups" if place == 0 else None
         ax.plot(
@@ -114,7 +123,7 @@ def _text(name: str) -> str:
 
 def _looks(n: int) -> list[dict[str, Any]]:
     edge = {"markeredgecolor": "white", "markeredgewidth": 0.5, "markersize": 5.5}
-    return [{"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]} | edge for i in range(n)]
+    return [series_look(i) | edge for i in range(n)]
 
 
 def _line(ax: Any, x: np.ndarray, line: tuple[float, float], **look: Any) -> None:

@@ -15,7 +15,6 @@ from rmt.plots.figures import (
     COLOURS,
     GREY,
     INK,
-    MARKERS,
     PUBLISHED,
     LabFigure,
     dress,
@@ -25,6 +24,7 @@ from rmt.plots.figures import (
     log_axes,
     log_ticks,
     nothing,
+    series_look,
     styled,
     ticks_at,
 )
@@ -241,9 +241,8 @@ def alpha_plane(
         _region(ax, *_finite(*pair), _LINES[series % len(_LINES)], name)
     for series, (name, pair) in enumerate(networks.items()):
         alpha, y = _finite(*pair)
-        look: dict[str, Any] = {"color": COLOURS[series % len(COLOURS)], "marker": MARKERS[series % len(MARKERS)]}
-        edge = {"markeredgecolor": INK, "markeredgewidth": 0.5}
-        ax.plot(np.minimum(alpha, _MOST_ALPHA), y, **look, **edge, markersize=5, linestyle="none", label=name, zorder=3)
+        look = series_look(series) | {"markeredgecolor": INK, "markeredgewidth": 0.5, "markersize": 5}
+        ax.plot(np.minimum(alpha, _MOST_ALPHA), y, **look, linestyle="none", label=name, zorder=3)
     ax.set_ylabel(ylabel)
     log_ticks(ax, "y")
     legend(fig)

@@ -8,7 +8,7 @@ from matplotlib.container import ErrorbarContainer
 from numpy.typing import ArrayLike
 
 from rmt.inference import Estimate
-from rmt.plots.figures import COLOURS, INK, MARKERS, PUBLISHED, styled
+from rmt.plots.figures import COLOURS, INK, MARKERS, PUBLISHED, series_look, styled
 
 
 @styled
@@ -52,8 +52,8 @@ def points(
 def scatter(ax: Axes, x: ArrayLike, y: ArrayLike, label: str | None = None, series: int | None = None) -> Axes:
     """A dot for each pair of numbers of single draws, half transparent where many overlap, in the next colour of these axes."""
     series = len(ax.lines) if series is None else series
-    look = {"color": COLOURS[series % len(COLOURS)], "marker": MARKERS[series % len(MARKERS)], "markersize": 3}
-    ax.plot(np.ravel(x), np.ravel(y), **look, linestyle="none", alpha=0.7, label=label, zorder=1.5)
+    look = series_look(series)
+    ax.plot(np.ravel(x), np.ravel(y), **look, markersize=3, linestyle="none", alpha=0.7, label=label, zorder=1.5)
     return ax
 
 
