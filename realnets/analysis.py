@@ -15,18 +15,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from realnets.datasets import Row, as_dataset
 from realnets.layers import LARGE, Layer, Layers, Skipped
 from realnets.naming import by_depth
 from rmt import inference, metrics
 from rmt.calibration.ranks import Ranks, ranks_of
 from rmt.console import plain
 from rmt.inference import Estimate
+from rmt.provenance import versions
 from rmt.spectra import Spectrum, spectrum, spectrum_of_rows, spectrum_on_host
-from rmt.sweeps import one_blas_thread
-from rmt.sweeps.provenance import versions
 from rmt.tails import Clauset, Status, TailFit, fit_tail
 from rmt.tails.base import Method
+from rmt.threads import one_blas_thread
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -44,6 +43,9 @@ FEWEST_LAYERS = 10
 """Fitted layers that a trend takes."""
 
 CLAUSET = Clauset()
+
+Row = dict[str, Any]
+"""Of a table of layers: column -> value."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,8 @@ class Analysis:
 
         Source, format, settings and versions are attributes.
         """
+        from realnets.datasets import as_dataset  # which knows the columns of the nulls, too
+
         attrs = {
             "source": self.source,
             "format": self.format,
@@ -313,7 +317,7 @@ def in_order(
     """function(layer) for each layer, in order, at most `workers` of them in memory."""
     pool = ThreadPoolExecutor(workers)
     pending: deque[Future[Row]] = deque()
-    with one_blas_thread():
+    with one_blas_thread(of_jax=False):
         try:
             for layer in layers:
                 pending.append(pool.submit(function, layer))

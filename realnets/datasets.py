@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from realnets.analysis import Row
 from rmt.calibration.classes import CLASSES
 from rmt.calibration.nulls import NULLS
 
 if TYPE_CHECKING:
     import xarray as xr
-
-Row = dict[str, Any]
 
 _W, _W2 = "unit of W", "unit of W squared"
 _COLUMNS: Mapping[str, tuple[str, str]] = {

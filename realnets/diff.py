@@ -16,7 +16,7 @@ from rmt import inference
 from rmt.console import plain
 from rmt.errors import InputError
 from rmt.inference import Estimate
-from rmt.sweeps.provenance import versions
+from rmt.provenance import versions
 from rmt.tails.base import Method
 
 if TYPE_CHECKING:

@@ -27,11 +27,11 @@ from rmt.errors import InputError
 from rmt.inline_svg import svg_element
 from rmt.keys import point_key, trial_keys
 from rmt.laws import Gaussian, Pareto
+from rmt.provenance import versions
 from rmt.report import template
 from rmt.spectra import Spectrum
 from rmt.spikes import spike_threshold
 from rmt.sweeps.progress import Progress
-from rmt.sweeps.provenance import versions
 from rmt.tails import fit_tail
 
 INDEX = "index"

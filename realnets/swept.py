@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from realnets.sources import cached_layers
-from rmt.sweeps import one_blas_thread
+from rmt.threads import one_blas_thread
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -8,6 +8,7 @@ from conftest import ROOT
 
 # What each module may import from the project, transitively named in one place: the plan of the house.
 CORE = {"rmt.errors", "rmt.keys"}
+MACHINE = {"rmt.threads", "rmt.provenance"}
 LAWS = {"rmt.laws"}
 ENSEMBLES = LAWS | {"rmt.ensembles", "rmt.spikes"}
 SPECTRA = {"rmt.spectra", "rmt.batching"}
@@ -27,7 +28,9 @@ ALLOWED = {
     "rmt.phases": TAILS | {"rmt.metrics"},
     "rmt.inference": set(),
     "rmt.association": {"rmt.inference"},
-    "rmt.sweeps": CORE,
+    "rmt.threads": set(),
+    "rmt.provenance": {"rmt.threads"},
+    "rmt.sweeps": CORE | MACHINE,
     "rmt.replicates": TAILS | ENSEMBLES | {"rmt.sweeps"},
     "rmt.calibration": TAILS
     | ENSEMBLES

@@ -20,8 +20,9 @@ import pytest
 from conftest import ROOT
 from jax.experimental.compilation_cache import compilation_cache
 
+from rmt import provenance
 from rmt.errors import InputError
-from rmt.sweeps import Dask, Processes, Threads, executors, programs, provenance, store, sweep, work
+from rmt.sweeps import Dask, Processes, Threads, executors, programs, store, sweep, work
 from rmt.sweeps.cells import Cell, all_cells, of_shard
 from rmt.sweeps.layout import Layout
 from rmt.sweeps.programs import Program, largest_batch

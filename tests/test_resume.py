@@ -17,8 +17,9 @@ import pytest
 import xarray as xr
 from conftest import ROOT
 
+from rmt import provenance
 from rmt.errors import InputError
-from rmt.sweeps import Threads, provenance, sweep
+from rmt.sweeps import Threads, sweep
 from rmt.sweeps import store as stores
 from rmt.sweeps.programs import Program
 

@@ -10,19 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from realnets.analysis import analyze, at_once, in_order, nothing_read
+from realnets.analysis import Row, analyze, at_once, in_order, nothing_read
 from realnets.corpus.metrics import of_layers, with_noise
 from realnets.corpus.table import Model
 from realnets.cutting import Conv
-from realnets.datasets import Row
 from realnets.diff import distances
 from realnets.kept import kept, page_names, stamp
 from realnets.layers import Layers, nothing_planned
 from realnets.sources import open_source
 from rmt.console import one_line, plain, write_text
 from rmt.errors import InputError
+from rmt.provenance import versions
 from rmt.sweeps.progress import Progress
-from rmt.sweeps.provenance import versions
 
 MODELS = "models"
 """The folder of the kept results."""

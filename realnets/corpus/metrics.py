@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from realnets.analysis import ALPHA_CUT
-from realnets.datasets import Row
+from realnets.analysis import ALPHA_CUT, Row
 from rmt.calibration import noise_p_value
 from rmt.calibration.card import LEVEL
 from rmt.errors import InputError

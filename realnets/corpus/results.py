@@ -23,7 +23,7 @@ from rmt.console import plain, write_text
 from rmt.errors import InputError
 from rmt.inference import Estimate, holm, stack
 from rmt.netcdf import write
-from rmt.sweeps.provenance import versions
+from rmt.provenance import versions
 
 if TYPE_CHECKING:
     import xarray as xr

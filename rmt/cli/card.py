@@ -71,7 +71,7 @@ def _card(name: str, W: Any, nulls: int, seed: int) -> "Card":
     import jax
 
     from rmt.calibration import class_card
-    from rmt.sweeps import one_blas_thread
+    from rmt.threads import one_blas_thread
 
     try:
         with one_blas_thread():

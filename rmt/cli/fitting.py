@@ -205,7 +205,7 @@ def _n_matrices(W: Any) -> int:
 
 def _spectrum(W: Any) -> "Spectrum":
     from rmt.spectra import spectrum
-    from rmt.sweeps import one_blas_thread
+    from rmt.threads import one_blas_thread
 
     with one_blas_thread():
         s = spectrum(W)

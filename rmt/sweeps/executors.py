@@ -20,8 +20,8 @@ import jax
 from rmt.errors import InputError
 from rmt.sweeps.cells import Cell
 from rmt.sweeps.layout import Values
-from rmt.sweeps.provenance import cores
 from rmt.sweeps.work import Work, compute_packed
+from rmt.threads import cores
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -18,14 +18,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
+from rmt.provenance import numeric_facts, provenance
 from rmt.sweeps.cells import Cell, all_cells, check_shard, of_shard
 from rmt.sweeps.executors import Executor, Threads
 from rmt.sweeps.layout import Axes, Layout, Values, coordinates, output_dims
 from rmt.sweeps.programs import Measure, Program, compile_measure
 from rmt.sweeps.progress import Progress
-from rmt.sweeps.provenance import numeric_facts, provenance
 from rmt.sweeps.store import Identity, Store, open_store
-from rmt.sweeps.work import Work, one_blas_thread
+from rmt.sweeps.work import Work
+from rmt.threads import one_blas_thread
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,13 +18,11 @@ import numpy as np
 
 from rmt.errors import InputError
 from rmt.keys import point_key, trial_keys
+from rmt.provenance import numeric_facts
 from rmt.sweeps.cells import Cell
 from rmt.sweeps.layout import Device, Values
 from rmt.sweeps.programs import Measure, Program, static_name, static_part
-from rmt.sweeps.provenance import numeric_facts
-
-if TYPE_CHECKING:
-    from threadpoolctl import threadpool_limits
+from rmt.threads import one_blas_thread
 
 
 @dataclass(frozen=True)
@@ -83,17 +81,6 @@ class Work:
         bare = {name: value for name, value in vars(self).items() if name != "programs"}
         with _by_value(self.measure):
             return cloudpickle.dumps(bare)
-
-
-def one_blas_thread() -> "threadpool_limits":
-    """BLAS on one thread, so that workers do not fight over cores and sums do not depend on the number of threads.
-
-    From the call on, and back again at the end of a `with` block.
-    """
-    import scipy.linalg  # noqa: F401 (XLA's LAPACK on CPU is scipy's: only a loaded library can be limited)
-    from threadpoolctl import threadpool_limits
-
-    return threadpool_limits(1, user_api="blas")
 
 
 _TRACING = Lock()  # workers that need the same program wait for one trace

@@ -29,7 +29,7 @@ from peers import plain, write
 import rmt
 from rmt import laws
 from rmt.console import keep_compiled_programs
-from rmt.sweeps.provenance import cores
+from rmt.threads import cores
 
 ENTRIES = {"Gaussian": laws.Gaussian(), **{f"mu = {mu:g}": laws.Signed(laws.Pareto(mu)) for mu in (0.5, 1.5, 3.0)}}
 SAMPLED = {**ENTRIES, "Lomax": laws.Lomax(1.5), "Student t": laws.StudentT(3.0), "stable": laws.Stable(1.5)}

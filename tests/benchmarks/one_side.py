@@ -21,11 +21,12 @@ FEWEST = 10
 
 
 def ours(task: str, file: str, threads: int, folder: str) -> Any:
-    import jax
     import numpy as np
 
     import realnets
     import rmt
+    from realnets import analyze as analyzed  # the names of a package are imported when they are asked for
+    from realnets import read_layers
     from rmt.console import keep_compiled_programs
     from rmt.spectra import spectrum_on_host
 
@@ -33,7 +34,7 @@ def ours(task: str, file: str, threads: int, folder: str) -> Any:
     method = rmt.WeightWatcher()
 
     def columns() -> None:
-        layers = list(realnets.read_layers(file, FEWEST, conv="pooled"))
+        layers = list(read_layers(file, FEWEST, conv="pooled"))
         found = [realnets.analysis.measure(layer, method) for layer in layers]
         rows = [
             row | {"p": 1 if (W := layer.W).ndim == 2 else len(W)}
@@ -42,19 +43,19 @@ def ours(task: str, file: str, threads: int, folder: str) -> Any:
         written(folder, rows, [x * row["N"] for row, x in found])
 
     def analyze() -> None:
-        realnets.analyze(realnets.read_layers(file, FEWEST, conv="pooled"), threads, method=method).to_csv()
+        analyzed(read_layers(file, FEWEST, conv="pooled"), threads, method=method).to_csv()
 
     def nulls() -> int:
+        import jax
+
         n = int(task.partition("=")[2])
-        table = realnets.compare(realnets.read_layers(file, FEWEST), jax.random.key(0), n, threads)
+        table = realnets.compare(read_layers(file, FEWEST), jax.random.key(0), n, threads)
         table.to_csv()
         return sum(2 * row["n_nulls"] for row in table.rows)
 
     def lapack() -> float:
         matrices = [
-            w
-            for layer in realnets.read_layers(file, FEWEST, conv="pooled")
-            for w in layer.W.reshape(-1, *layer.W.shape[-2:])
+            w for layer in read_layers(file, FEWEST, conv="pooled") for w in layer.W.reshape(-1, *layer.W.shape[-2:])
         ]
         by_gram = [int(spectrum_on_host(w).route) == rmt.Route.GRAM for w in matrices]
         seconds = []

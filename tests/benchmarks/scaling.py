@@ -24,7 +24,7 @@ def one(N: int, repeats: int) -> None:
     import jax
 
     import rmt
-    from rmt.sweeps import one_blas_thread
+    from rmt.threads import one_blas_thread
 
     @jax.jit
     def trial(key):

@@ -9,6 +9,8 @@ from typing import Any
 
 import jax
 
+from rmt.threads import cores
+
 PACKAGES = {"rmt": "heavytail-lab", "jax": "jax", "jaxlib": "jaxlib", "numpy": "numpy", "scipy": "scipy"}
 
 
@@ -48,11 +50,6 @@ def numeric_facts() -> dict[str, Any]:
 
 def _x64() -> bool:
     return bool(jax.config.jax_enable_x64)  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @cache
