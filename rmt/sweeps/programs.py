@@ -1,11 +1,13 @@
 """A measure as compiled programs: one per combination of static coordinates, each a loop over batches of trials."""
 
+import ctypes
 import hashlib
 import itertools
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import partial
 from threading import Lock
 from typing import Any
@@ -92,6 +94,7 @@ class Program:
             if device not in self._compiled:
                 with jax.default_device(device) if device else nullcontext():
                     self._compiled[device] = (self._jaxpr.lower() if device else self._lowered).compile()
+                _release_memory()
             return self._compiled[device]
 
 
@@ -131,6 +134,13 @@ def compile_measure(
                 compilers.submit(program.compile)
             bar.advance(1)
     return programs
+
+
+def _release_memory() -> None:
+    """Give freed memory back to the system: glibc keeps what the compiler of a large program used, up to a gigabyte of each."""
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):  # another libc
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 def device_memory() -> int | None:
