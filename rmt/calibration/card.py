@@ -227,8 +227,8 @@ def class_card(
     D_threshold = _or_none(lambda: ks_threshold(n_tail, LEVEL), remarks, "no threshold of D") if fit.ok else None
     alpha_p = float(noise_p_value(float(fit.alpha), N, M)) if alpha_threshold is not None and fit.ok else math.nan
     edge = float(spike_edge(s))
-    class_, class_shape = _of_block(w, key, "class", _class_block(N, M), classify, remarks)
-    mu, mu_shape = _of_block(w, key, "mu", _mu_block(N, M), estimate_mu, remarks)
+    class_, class_shape = _of_block(w, s, key, "class", _class_block(N, M), classify, remarks)
+    mu, mu_shape = _of_block(w, s, key, "mu", _mu_block(N, M), estimate_mu, remarks)
     is_localised, n = localised(w), n_replicates(N, M, n_nulls)
     eigenvalues = np.asarray(s.eigenvalues)
     spectra = {null: null_spectra(w, null, key, n, name) for null in nulls if fit.ok}
@@ -297,11 +297,11 @@ def _mu_block(N: int, M: int) -> tuple[int, int]:
 
 
 def _of_block(
-    w: np.ndarray, key: Array, purpose: str, shape: tuple[int, int], estimate: Any, remarks: list[str]
+    w: np.ndarray, s: Spectrum, key: Array, purpose: str, shape: tuple[int, int], estimate: Any, remarks: list[str]
 ) -> Any:
-    """The estimate of a random block of that shape, and its shape; None with a remark where there is none."""
-    w = random_block(w, key, purpose, shape)
-    found = _or_none(lambda: estimate(spectrum_on_host(w)), remarks, f"no {purpose}")
+    """The estimate of a random block of that shape, and its shape; None with a remark where there is none. s is of all of w."""
+    block = random_block(w, key, purpose, shape)
+    found = _or_none(lambda: estimate(s if block is w else spectrum_on_host(block)), remarks, f"no {purpose}")
     return found, None if found is None else shape
 
 
