@@ -141,9 +141,10 @@ def gallery(
 def index_page(models: Sequence[Model]) -> str:
     """A row for each model, the plane of all their layers, and what could not be read."""
     read = [(model, model.found) for model in models if model.found is not None]
+    verdicts = [name for name in VERDICTS if any(found["verdicts"].get(name) for _, found in read)]
     return template("gallery.html", TEMPLATES).render(
-        verdicts=list(VERDICTS),
-        models=[_row(model, found, 2 * len(read)) for model, found in read],
+        verdicts=verdicts,
+        models=[_row(model, found, 2 * len(read), verdicts) for model, found in read],
         errors=[shown(_error(model), of_end=False) for model in models if model.found is None],
         cut=f"{ALPHA_CUT:g}",
         plane=_plane(read) if read else "",
@@ -169,7 +170,7 @@ def _stored(path: Path, wanted: dict[str, Any]) -> dict[str, Any] | None:
     return kept(path, wanted) if path.with_suffix(".html").is_file() else None
 
 
-def _row(model: Model, found: dict[str, Any], comparisons: int) -> dict[str, Any]:
+def _row(model: Model, found: dict[str, Any], comparisons: int, verdicts: Sequence[str]) -> dict[str, Any]:
     alphas = np.array([layer["alpha"] for layer in found["layers"] if layer["fitted"]], float)
     averages = found["averages"]["all"]
     return {
@@ -180,7 +181,7 @@ def _row(model: Model, found: dict[str, Any], comparisons: int) -> dict[str, Any
         "means": [_interval(x, comparisons) for x in (alphas, alphas[alphas < ALPHA_CUT])],
         "log_spectral_norm": averages["log_spectral_norm"],
         "alpha_hat": averages["alpha_hat"],
-        "verdicts": [found["verdicts"].get(name, 0) for name in VERDICTS],
+        "verdicts": [found["verdicts"].get(name, 0) for name in verdicts],
     }
 
 
