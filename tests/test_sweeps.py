@@ -1,7 +1,9 @@
 """sweep: every value is the measure's at its key and point, however the work is cut and spread."""
 
+import gc
 import json
 import threading
+import weakref
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +12,7 @@ import pytest
 
 import rmt
 from rmt.keys import point_key, trial_keys
-from rmt.sweeps import Threads, count_nonfinite, progress, sweep
+from rmt.sweeps import Threads, count_nonfinite, programs, progress, sweep
 from rmt.sweeps.cells import Cell
 from rmt.sweeps.programs import Program
 
@@ -136,6 +138,26 @@ def test_blas_runs_on_one_thread():
     assert set(seen) == {1}
 
 
+def test_programs_for_which_there_is_no_room_are_compiled_again(monkeypatch):
+    def measure(key, n):
+        return {"x": jax.random.normal(key, (n,)).sum()}
+
+    program = Program(measure, {"n": 3}, (), "threefry2x32", 1, 1)
+    first = Program(measure, {"n": 4}, (), "threefry2x32", 1, 1)
+    first.compile()
+    kept = weakref.ref(first._on(None))
+    monkeypatch.setattr(programs, "_room", lambda: False)
+    program.compile()
+    assert not program._compiled
+    program.run(jax.random.split(jax.random.key(0), 1), {}, 0, 1)
+    gc.collect()
+    assert kept() is None
+    grid = {"n": [2, 3, 4]}
+    few = run(measure, grid, n_trials=2, executor=Threads(2)).x
+    monkeypatch.undo()
+    assert np.array_equal(few, run(measure, grid, n_trials=2, executor=Threads(2)).x)
+
+
 def test_memory_is_bounded_by_the_batch_not_by_the_block():
     def big(key, n):
         W = jax.random.normal(key, (n, n))
@@ -143,7 +165,7 @@ def test_memory_is_bounded_by_the_batch_not_by_the_block():
 
     def temporary(block, batch_size):
         program = Program(big, {"n": 100}, (), "threefry2x32", block, batch_size)
-        return program._lowered.compile().memory_analysis().temp_size_in_bytes
+        return program._jaxpr.lower().compile().memory_analysis().temp_size_in_bytes
 
     one_by_one = temporary(64, 1)
     assert one_by_one < 5 * 100 * 100 * 8  # a few matrices, not 64 of them

@@ -5,10 +5,12 @@ import hashlib
 import itertools
 import json
 import sys
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import nullcontext, suppress
 from functools import partial
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -52,14 +54,15 @@ class Program:
         self.outputs = {name: _output(name, shape) for name, shape in zip(names, shapes, strict=True)}
         self._start = tuple(output.empty((block,)) for output in self.outputs.values())
         self._jaxpr = jax.jit(_batches(trial, batch_size)).trace(keys, 0, 0, point, self._start)
-        self._lowered = self._jaxpr.lower()
+        self._lowered: Any = self._jaxpr.lower()
+        self._digest = hashlib.sha256(self._lowered.as_text().encode()).hexdigest()
         self._compiled: dict[Device | None, Any] = {}
         self._lock = Lock()
         self._traced, self.batch_size = tuple(traced), batch_size
 
     def digest(self) -> str:
         """SHA-256 of the lowered program: the same program, the same values."""
-        return hashlib.sha256(self._lowered.as_text().encode()).hexdigest()
+        return self._digest
 
     def run(
         self,
@@ -85,17 +88,56 @@ class Program:
         return need.temp_size_in_bytes + need.argument_size_in_bytes + need.output_size_in_bytes if need else 0
 
     def compile(self) -> None:
-        """Compile for the default device now, and not when first run."""
-        self._on(None)
+        """Compile for the default device now, if there is room, and not when first run."""
+        if _room():
+            self._on(None)
+
+    def drop(self) -> None:
+        """Forget what was compiled; it is compiled again when next run."""
+        self._compiled = {}
 
     def _on(self, device: Device | None) -> Any:
         """The program compiled for a device: one text for all, so that its values do not depend on which."""
         with self._lock:  # workers that need the same program wait for one compilation
-            if device not in self._compiled:
+            compiled = self._compiled
+            if device not in compiled:
+                _make_room()
+                _COMPILED.add(self)
                 with jax.default_device(device) if device else nullcontext():
-                    self._compiled[device] = (self._jaxpr.lower() if device else self._lowered).compile()
+                    lowered = self._lowered if device is None and self._lowered else self._jaxpr.lower()
+                    compiled[device] = lowered.compile()
+                self._lowered = None  # which holds what was compiled from it
                 _release_memory()
-            return self._compiled[device]
+            return compiled[device]
+
+
+_COMPILED: weakref.WeakSet[Program] = weakref.WeakSet()
+"""Programs of this process that may hold something compiled."""
+
+_MAPS, _MOST_MAPS = Path("/proc/self/maps"), Path("/proc/sys/vm/max_map_count")
+
+
+def _room() -> bool:
+    """Whether one more program may be kept: on Linux a process has some 65 thousand mappings, and a large program 3 thousand."""
+    try:
+        return 2 * len(_MAPS.read_bytes().splitlines()) < int(_MOST_MAPS.read_text())
+    except (OSError, ValueError):  # another system, without such a limit
+        return True
+
+
+def _make_room() -> None:
+    if not _room():
+        for program in list(_COMPILED):
+            program.drop()
+        _COMPILED.clear()
+        jax.clear_caches()  # which hold it, too
+
+
+def _release_memory() -> None:
+    """Give freed memory back to the system: glibc keeps what the compiler of a large program used, up to a gigabyte of each."""
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):  # another libc
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 def compile_measure(
@@ -134,13 +176,6 @@ def compile_measure(
                 compilers.submit(program.compile)
             bar.advance(1)
     return programs
-
-
-def _release_memory() -> None:
-    """Give freed memory back to the system: glibc keeps what the compiler of a large program used, up to a gigabyte of each."""
-    if sys.platform == "linux":
-        with suppress(OSError, AttributeError):  # another libc
-            ctypes.CDLL(None).malloc_trim(0)
 
 
 def device_memory() -> int | None:
