@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from pathlib import Path
 
 import jax
@@ -165,6 +166,26 @@ def test_a_larger_grid_computes_what_is_new(stored, counted):
     same = larger.sel(mu=[0.5, 1.0], N=[2]).transpose(*first.dims).drop_attrs()
     assert same.identical(first.drop_attrs())
     assert run(path).identical(first)  # and nothing was lost
+
+
+def test_what_is_not_asked_for_is_not_read(tmp_path):
+    axes = "abcdef"
+
+    def draw(key, **point):
+        return {"x": jax.random.normal(key, (50_000,)) + sum(point.values())}
+
+    def at(value):
+        grid = {name: [value] for name in axes}
+        return sweep(draw, grid, key=KEY, n_trials=1, store=tmp_path / "s.zarr", executor=Threads(1), progress=False)
+
+    first = at(0.0)
+    at(1.0)  # the store has room for 2^6 points now, and then for 3^6 of 0.4 MB each
+    tracemalloc.start()
+    at(2.0)
+    assert at(0.0).identical(first)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100e6
 
 
 def test_more_trials_compute_what_is_new(stored, counted):

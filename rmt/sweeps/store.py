@@ -79,12 +79,13 @@ class Store:
             InputError: a file of the store cannot be read back.
         """
         places = {name: [spell(self.layout.axes[name]).index(c) for c in spell(v)] for name, v in asked.axes.items()}
-        select = np.ix_(*(places[name] for name in self.layout.axes))
+        select = [np.array(places[name]) for name in self.layout.axes]
         order = [list(self.layout.axes).index(name) for name in asked.axes]
 
         def take(name: str, length: int) -> np.ndarray:
             with _damage_named(self._path):
-                stored = self._arrays[name][...][select][(slice(None),) * len(order) + (slice(length),)]
+                # Not all of it and then these: where grids of few points each share a store, it is mostly empty, and huge
+                stored = self._arrays[name].oindex[(*select, slice(length))]
             return np.ascontiguousarray(stored.transpose(*order, *range(len(order), stored.ndim)))
 
         done = take("done", asked.n_blocks)
@@ -287,7 +288,7 @@ def _attributes(path: Path) -> dict[str, Any] | None:
 def _damage_named(path: Path) -> Iterator[None]:
     try:
         yield
-    except PermissionError:
+    except (PermissionError, MemoryError):
         raise
     except Exception as error:  # zarr and its codecs raise whatever they meet in a damaged file
         advice = "pass restart=True (--restart) to compute it anew, or another path"
