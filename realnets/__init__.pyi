@@ -1,5 +1,13 @@
 from . import analysis as analysis
 from . import corpus as corpus
+from . import diff as diff
+from . import families as families
+from . import gallery as gallery
+from . import images as images
+from . import trained as trained
+from . import training as training
+from . import transforms as transforms
+from . import zoo as zoo
 from .analysis import Analysis as Analysis
 from .analysis import analyze as analyze
 from .corpus import Columns as Columns

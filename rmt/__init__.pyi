@@ -1,8 +1,16 @@
+from . import association as association
+from . import calibration as calibration
+from . import ensembles as ensembles
 from . import extremes as extremes
+from . import inference as inference
 from . import laws as laws
 from . import metrics as metrics
 from . import phases as phases
+from . import plots as plots
+from . import spectra as spectra
 from . import spikes as spikes
+from . import sweeps as sweeps
+from . import tails as tails
 from .claims import Claim as Claim
 from .claims import Size as Size
 from .claims import Verdict as Verdict

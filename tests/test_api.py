@@ -1,12 +1,14 @@
 """The public API as README shows it, and what `import rmt` costs."""
 
 import importlib
+import re
 import subprocess
 import sys
 
 import jax
 import numpy as np
 import pytest
+from conftest import ROOT
 
 import realnets
 import rmt
@@ -66,6 +68,19 @@ def test_import_is_quiet_quick_allocates_nothing_and_sets_float64():
     assert arrays == "0"
     assert x64 == "True"
     assert heavy.strip() == "[]"
+
+
+def test_experiments_notebooks_and_readme_use_what_the_packages_offer():
+    """By itself: a subpackage that something else imported would be found as well, and missing where nothing else did."""
+    offered = {f"{package.__name__}.{name}" for package in (rmt, realnets) for name in package.__all__}
+    paths = [path for kind in ("experiments/*.py", "notebooks/*.ipynb", "README.md") for path in ROOT.glob(kind)]
+    missing = {}
+    for path in paths:
+        text = re.sub(r"(from|import) (rmt|realnets)\.\S+", "", path.read_text())
+        used = set(re.findall(r"(?<![\w./-])(?:rmt|realnets)\.[a-zA-Z_]\w*", text))
+        missing |= dict.fromkeys(used - offered, path.name)
+    assert "rmt.IID" in offered
+    assert missing == {}
 
 
 @pytest.mark.parametrize(
