@@ -15,7 +15,8 @@ from rmt.phases import Phase
 RISES, FALLS, FLAT, MOST = (0.3, 1.0), (-1.0, -0.3), (-0.5, 0.5), (0.5, 1.0)
 UNITS, CURVE, TRENDS = 256, 20, 5  # of the hidden layer; points of a loss curve; rank correlations judged, one family
 SGD = optax.sgd(0.002, momentum=0.9)  # at a rate of 0.005 the loss of batch size 2 diverges
-FASHION = os.environ.get("FASHION_MNIST", "")  # the folder of its four IDX files
+FOLDER = "FASHION_MNIST"  # the environment variable that names the folder of its four IDX files
+FASHION = os.environ.get(FOLDER, "")
 AXES = {"data": ("Fashion-MNIST" if FASHION else "made images",), "equal": ("epochs", "steps")}
 
 
@@ -146,4 +147,5 @@ claim = rmt.Claim(
     caption="Median fitted alpha of the hidden layer's weights against batch size, with 95 % intervals, beside its initial and its "
     "shuffled weights and networks of an equal number of steps; training loss; eigenvalues pooled over networks. Equal epochs give "
     "small batches more steps; the equal-steps networks tell the two apart.",
+    folders=(FOLDER,),
 )

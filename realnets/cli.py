@@ -256,7 +256,7 @@ def zoo_command(name: Annotated[str | None, typer.Argument(metavar="NAME", help=
 @app.command("export")
 def export_command(
     store: Annotated[
-        Path, typer.Argument(metavar="STORE", help="The .zarr folder of `rmt run experiments/_26_contest.py`.")
+        Path, typer.Argument(metavar="STORE", help="The .zarr folder of `rmt run experiments/26_contest.py`.")
     ],
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to write; made if it is not there.")],
 ) -> None:

@@ -160,6 +160,7 @@ class Claim:
         figure: `figure(dataset) -> Figure`.
         caption: what the figure shows.
         stored: outputs of `measure` that stay in the store, such as weights: neither `check` nor the netCDF file has them.
+        folders: environment variables that name folders of files which it uses where they are set; the record's command has those.
     """
 
     name: str
@@ -173,6 +174,7 @@ class Claim:
     figure: Callable[["xr.Dataset"], "Figure"]
     caption: str
     stored: Sequence[str] = ()
+    folders: Sequence[str] = ()
 
 
 def load_claims(paths: Sequence[Path]) -> dict[Path, Claim]:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -115,7 +116,8 @@ def _failures(parts: Sequence["xr.Dataset"]) -> str:
 def _record(
     file: Path, claim: Claim, size: str, seed: int, seconds: float, ds: "xr.Dataset", verdicts: Sequence[Verdict]
 ) -> dict[str, Any]:
-    command = f"rmt run {file.as_posix()} --size {size}" + (f" --seed {seed}" if seed else "")
+    folders = "".join(f"{name}=FOLDER " for name in claim.folders if os.environ.get(name))
+    command = f"{folders}rmt run {file.as_posix()} --size {size}" + (f" --seed {seed}" if seed else "")
     return {
         "claim": claim.name,
         **{name: getattr(claim, name) for name in ("title", "quote", "source", "criterion", "caption")},

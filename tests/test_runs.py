@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -50,6 +51,20 @@ def test_what_is_stored_stays_in_the_store(tmp_path):
     with xr.open_zarr(tmp_path / "c" / "smoke.zarr", consolidated=False) as store:
         assert np.isfinite(store.weights.values).all()
         assert store.weights.shape == (2, 2, 5)
+
+
+def test_the_command_of_a_record_names_the_folders_that_were_read(tmp_path, monkeypatch):
+    monkeypatch.setenv("IMAGES", "/somewhere")
+    claim = Claim(
+        "c", *[""] * 4, {"smoke": Size({"N": (1,)}, 1)}, _one, lambda ds: [], _no_figure, "", folders=("IMAGES", "ELSE")
+    )
+    run_claim(Path("c.py"), claim, "smoke", tmp_path, seed=3)
+    record = json.loads((tmp_path / "c" / "smoke.json").read_text())
+    assert record["command"] == "IMAGES=FOLDER rmt run c.py --size smoke --seed 3"
+
+
+def _one(key, *, N):
+    return {"x": N}
 
 
 def _no_figure(ds):

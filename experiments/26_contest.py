@@ -16,10 +16,11 @@ from rmt import plots
 from rmt.association import average_interval, average_tau_gain, pooled_interval
 
 FALLS, RISES, FLAT, BETTER, TURNED = (-1.0, -0.1), (0.1, 1.0), (-0.3, 0.3), (0.0, 2.0), (-np.inf, 0.0)
-JOINT = 22  # intervals, one family
+JOINT = 24  # intervals, one family: two slopes of each reversal
 N_TEST, MOST_EPOCHS, RATE = 4096, 90, 0.01
 ROWS, SIZE = 55, max(size_of("VGG", 9, 96), size_of("NIN", 13, 96))  # matrices and numbers of the largest network
-FASHION = os.environ.get("FASHION_MNIST", "")  # the folder of its four IDX files
+FOLDER = "FASHION_MNIST"  # the environment variable that names the folder of its four IDX files
+FASHION = os.environ.get(FOLDER, "")
 
 
 def measure(key, *, data, family, depth, width, n_images, batch_size, dropout, weight_decay, rate, epochs):
@@ -61,16 +62,17 @@ def gain(families, statement, metric, other):
 
 
 def reversal(models, statement, name):
-    """The pooled slope in the sense of that within depths, where there is one: negative if pooling turns it round."""
+    """The pooled slope in the sense of that within depths, negative if pooling turns it round; in either where that has no sign."""
     found = realnets.simpson(models.mean(name), models.quality, models.depth, level=0.05 / JOINT)
-    low, high = sorted(np.sign(found.within.value) * end for end in found.pooled.interval)
-    known = found.within.low > 0 or found.within.high < 0
+    sign, (low, high) = 1 if found.within.value > 0 else -1, found.within.interval
+    signs = (-1, 1) if low <= 0 <= high else (sign,)
+    ends = [s * end for s in signs for end in found.pooled.interval]
     sentence = (
-        f"Slopes of test accuracy in % within depths {found.within.value:+.2f}, pooled {found.pooled.value:+.2f}; "
-        f"eta^2 {found.eta2:.2f}; {found.verdict}, p = {found.p:.2g}."
+        f"Slopes of test accuracy in % within depths {found.within.value:+.2f} [{low:+.2f}, {high:+.2f}], pooled "
+        f"{found.pooled.value:+.2f}; eta^2 {found.eta2:.2f}; {found.verdict}, p = {found.p:.2g}."
     )
-    interval, effect = (low, high) if known else (-np.inf, np.inf), np.sign(found.within.value) * found.pooled.value
-    return rmt.Verdict.judge(statement, effect, interval, TURNED, len(models.quality), sentence)
+    found = replace(found.pooled, value=sign * found.pooled.value, low=min(ends), high=max(ends))
+    return rmt.Verdict.of(statement, found, TURNED, sentence)
 
 
 def repaired(families, statement):
@@ -183,4 +185,5 @@ claim = rmt.Claim(
     "colour a depth. Within a depth batch size, dropout, weight decay and, of the VGG, width vary; some models are trained too slowly, "
     "too fast, too short or too long on purpose. First layers, of one channel, and last ones, of ten classes, have no spectrum to fit.",
     stored=(WEIGHTS,),
+    folders=(FOLDER,),
 )
