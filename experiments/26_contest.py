@@ -127,8 +127,9 @@ def figure(ds):
         for ax, name in zip(row, names, strict=True):
             for i, depth in enumerate(np.unique(models.depth)):
                 here = models.depth == depth
-                plots.scatter(ax, models.mean(name)[here], models.quality[here], f"depth {depth}", i)
-            ax.set(xlabel=name, ylabel="test accuracy, %")
+                plots.scatter(ax, models.mean(name)[here], 100 - models.quality[here], f"depth {depth}", i)
+            plots.log_ticks(plots.log_axes(ax, "y"), "y").set(xlabel=name, ylabel="test error, %")
+            ax.invert_yaxis()  # better is higher, as it is of accuracy
         plots.legend(row[0])
     return fig
 
@@ -181,9 +182,10 @@ claim = rmt.Claim(
     measure=measure,
     check=check,
     figure=figure,
-    caption="Test accuracy against Alpha, LogSpectralNorm and AlphaHat, means over the layers with alpha < 8; a dot is a model, a "
-    "colour a depth. Within a depth batch size, dropout, weight decay and, of the VGG, width vary; some models are trained too slowly, "
-    "too fast, too short or too long on purpose. First layers, of one channel, and last ones, of ten classes, have no spectrum to fit.",
+    caption="Test error, smaller upwards, against Alpha, LogSpectralNorm and AlphaHat, means over the layers with alpha < 8; a dot is "
+    "a model, a colour a depth. Within a depth batch size, dropout, weight decay and, of the VGG, width vary; some models are trained "
+    "too slowly, too fast, too short or too long on purpose. First layers, of one channel, and last ones, of ten classes, have no "
+    "spectrum to fit.",
     stored=(WEIGHTS,),
     folders=(FOLDER,),
 )

@@ -14,10 +14,11 @@ NOTEBOOKS = {
     "pl_norm": "largest gap 0.1716 at mu = 1.172; 3 - 2 sqrt(2) = 0.1716",
     "real_vs_synthetic": "spikes: correlated",
     "calibration": "Gaussian noise: at least",
+    "contest": "depth moves both: strong reversal",
 }
 """Notebook -> what it must have printed."""
 
-LONG = ("laws", "universality", "pl_norm", "real_vs_synthetic", "calibration")
+LONG = ("laws", "universality", "pl_norm", "real_vs_synthetic", "calibration", "contest")
 """Left to the slow suite: a program for each law, many sizes, or many nulls."""
 
 
