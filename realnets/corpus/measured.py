@@ -18,6 +18,7 @@ from realnets.diff import distances
 from realnets.kept import kept, page_names, stamp
 from realnets.layers import Layers, nothing_planned
 from realnets.sources import open_source
+from realnets.zoo import Unreachable
 from rmt.console import one_line, plain, write_text
 from rmt.errors import InputError
 from rmt.provenance import versions
@@ -35,11 +36,13 @@ class Measured:
         metrics: of `of_layers`, and distance_from_init; empty if the file cannot be read.
         layers: the rows of its layers.
         remarks: what could not be read, in lines.
+        unreachable: whether only the network is missing.
     """
 
     metrics: dict[str, float]
     layers: list[Row]
     remarks: list[str]
+    unreachable: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def measure_models(
         try:
             job = _job(model, path, min_M, conv, workers, say)
         except (InputError, OSError) as error:
-            found[model.name] = Measured({}, [], [_line(model.file, error)])
+            found[model.name] = Measured({}, [], [_line(model.file, error)], isinstance(error, Unreachable))
             continue
         if path is not None and (stored := kept(path, job.wanted)) is not None:
             found[model.name] = _of_stored(stored)

@@ -19,6 +19,7 @@ from realnets.cutting import Conv
 from realnets.datasets import Row, as_array, of_columns
 from realnets.layers import MIN_M
 from realnets.simpson import Simpson, simpson_each
+from realnets.zoo import Unreachable
 from rmt.console import plain, write_text
 from rmt.errors import InputError
 from rmt.inference import Estimate, holm, stack
@@ -272,7 +273,7 @@ def examine(
         Corpus. A model whose file cannot be read stays in it, without metrics.
 
     Raises:
-        InputError: no model has a metric.
+        InputError: no model has a metric; `zoo.Unreachable` if only the network is missing.
     """
     waiting = [model for model in table.models if model.measured]
     measured = measure_models(waiting, folder, conv, min_M, workers, say, progress)
@@ -292,7 +293,8 @@ def examine(
         key=lambda metric: list(METRICS).index(metric.name) if metric.name in METRICS else len(METRICS),
     )
     if not metrics:
-        raise InputError(f"{table.source}: no model has a metric" + (f"; {unread[0]}" if unread else ""))
+        error = Unreachable if measured and all(of.unreachable for of in measured.values()) else InputError
+        raise error(f"{table.source}: no model has a metric" + (f"; {unread[0]}" if unread else ""))
     ordered = [metric.name for metric in metrics] + [name for name in names if name not in {m.name for m in metrics}]
     columns = table.columns
     rows = []

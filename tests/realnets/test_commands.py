@@ -143,6 +143,11 @@ def test_without_a_network_the_exit_code_is_three(monkeypatch, tmp_path):
     result = run("compare", "zoo:g2p")
     assert result.exit_code == 3
     assert result.stderr.splitlines()[-1] == "error: zoo:g2p: could not be downloaded"
+    table = tmp_path / "table.csv"
+    table.write_text("model,file,test_accuracy\na,zoo:g2p,1\nb,zoo:minilm,2\n")
+    assert run("corpus", table).exit_code == 3
+    table.write_text("model,file,test_accuracy\na,zoo:g2p,1\nb,missing.npz,2\n")  # which no network mends
+    assert run("corpus", table).exit_code == 2
 
 
 def test_the_zoo_lists_its_networks():
