@@ -6,7 +6,9 @@ import hashlib
 import math
 import os
 import platform
+import signal
 import sys
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -50,6 +52,7 @@ def run_app(app: Callable[[], Any]) -> None:
     Whatever it was writing is written aside and renamed, so nothing is left half done.
     """
     gc.freeze()  # what was imported lives to the end: the search for garbage at exit need not go through it
+    sys.unraisablehook = _unraisable
     try:
         app()
     except SystemExit as end:
@@ -66,6 +69,17 @@ def run_app(app: Callable[[], Any]) -> None:
             sys.stderr.flush()
             os._exit(INTERRUPTED)
         raise SystemExit(code) from None
+
+
+def _unraisable(lost: Any) -> None:
+    """Ctrl-C that came while garbage was collected, where Python prints and drops what is raised, comes once more."""
+    if issubclass(lost.exc_type, KeyboardInterrupt):
+        # From another thread and later: in this one, now, it would be lost again.
+        again = threading.Timer(0.05, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
+        again.daemon = True
+        again.start()
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def plain(value: Any) -> Any:

@@ -224,5 +224,26 @@ def test_ctrl_c_ends_at_once_inside_a_cell(tmp_path, experiment):
     assert (tmp_path / "cache" / "heavytail-lab").is_dir()
 
 
+def test_ctrl_c_while_garbage_is_collected_is_not_lost():
+    # JAX has a callback of the collector: an interrupt inside it is printed by Python, and dropped.
+    program = """
+import gc, signal, time
+from rmt import console
+signal.signal(signal.SIGINT, signal.default_int_handler)
+gc.callbacks.append(lambda phase, info: signal.raise_signal(signal.SIGINT) if phase == "start" else None)
+
+@console.boundary("stopped")
+def collect_and_work():
+    gc.collect()
+    gc.callbacks.clear()
+    print("collected", flush=True)
+    time.sleep(60)
+
+console.run_app(collect_and_work)
+"""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=50)
+    assert (result.returncode, result.stdout, result.stderr.strip()) == (130, "collected\n", "stopped")
+
+
 def test_help_teaches_and_is_quick():
     assert "rmt run experiments" in printed_quickly("-m", "rmt", "--help")
