@@ -23,6 +23,7 @@ from realnets.nulls import Comparison
 from realnets.zoo import ZOO
 from rmt.calibration.card import LEVEL
 from rmt.calibration.nulls import VERDICTS
+from rmt.errors import few
 from rmt.inference import Estimate
 
 if TYPE_CHECKING:
@@ -258,7 +259,7 @@ def print_difference(result: Difference, console: Console) -> None:
     )
     for which, names in zip(("first", "second"), result.unpaired, strict=True):
         if names:
-            _lines(console, f"Only in the {which}: {_listed(names)}.")
+            _lines(console, f"Only in the {which}: {few(names, _LISTED)}.")
 
 
 _TITLE = 20  # letters of a metric
@@ -268,7 +269,7 @@ _WITH_P = 90
 def print_corpus(corpus: "Corpus", console: Console) -> None:
     """Every metric against quality, Simpson's paradox, and what is missing."""
     sizes = Counter(filter(None, corpus.groups))
-    names = _listed([f"{name} ({n})" for name, n in sizes.items()])
+    names = few([f"{name} ({n})" for name, n in sizes.items()], _LISTED)
     groups = f"{len(sizes)} group{'s' * (len(sizes) != 1)}"
     _lines(console, f"{corpus.source}: {len(corpus.rows)} models in {groups}: {names}")
     narrow, wide = console.width < _NARROW, console.width >= _WIDE
@@ -358,13 +359,8 @@ def _traps(result: Comparison) -> str:
     ]
     return (
         f"Traps, eigenvalues that shuffling leaves beyond the edge of noise: in {said}, any of them wrong in {LEVEL:.0%} of cases,"
-        f" and in brackets how many the largest entries explain: {_listed(names)}."
+        f" and in brackets how many the largest entries explain: {few(names, _LISTED)}."
     )
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(names[:_LISTED]) + more
 
 
 def _either(values: Iterable[object]) -> str:

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from rmt.errors import InputError
+from rmt.errors import InputError, few
 
 STDIN = Path("-")
 
@@ -25,7 +25,6 @@ NPY_HEAD = 12 + 2 * _MAX_HEADER
 
 _MAX_PIPED = 2**31
 _BOMB_BYTES, _BOMB_RATIO = 64 * 2**20, 200
-_SHOWN = 5
 _LIKE_A_NUMBER = re.compile(r"[-+(]?\.?\d[\d\s.,_'+\-eExXjJ%]*\)?")
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,0\d+\s*$")  # as two columns of integers, the second would begin with a zero
 
@@ -170,13 +169,8 @@ def _choose(where: str, kind: str, names: Sequence[str], count: int, wanted: str
         raise InputError(f"{where}: {names.count(wanted)} {kind}s are called {wanted!r}; give the number, {numbers}")
     if wanted in map(str, range(count)):
         return int(wanted)
-    known = f"{_few([_plain(name) for name in names])}, or " if names else ""
+    known = f"{few([_plain(name) for name in names])}, or " if names else ""
     raise InputError(f"{where}: no {kind} {wanted!r}; there are {known}{numbers}")
-
-
-def _few(items: Sequence[str]) -> str:
-    more = f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else ""
-    return ", ".join(items[:_SHOWN]) + more
 
 
 def _plain(name: str) -> str:
@@ -242,10 +236,10 @@ def _npz(stream: BinaryIO, where: str, wanted: str | None) -> tuple[np.ndarray, 
             members = [i for i in archive.infolist() if i.filename.endswith(".npy")]
             names = [i.filename.removesuffix(".npy") for i in members]
             if not members:
-                inside = _few([_plain(name) for name in archive.namelist()]) or "nothing"
+                inside = few([_plain(name) for name in archive.namelist()]) or "nothing"
                 raise InputError(f"{where}: a zip of no .npy arrays, it holds {inside}; give .npz, .npy or text")
             if wanted is None and len(members) > 1:
-                inside = _few([f"{_plain(n)} {_shape(archive, i)}" for n, i in zip(names, members, strict=True)])
+                inside = few([f"{_plain(n)} {_shape(archive, i)}" for n, i in zip(names, members, strict=True)])
                 raise InputError(f"{where}: holds {len(members)} arrays: {inside}; choose one with --array NAME")
             chosen = 0 if wanted is None else _choose(where, "array", names, len(members), wanted)
             where = f"{where}: {_plain(names[chosen])}"

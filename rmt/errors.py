@@ -1,5 +1,14 @@
 """Errors that are the user's to mend: the commands print them as one line and exit with 2."""
 
+from collections.abc import Iterable
+
 
 class InputError(ValueError):
     """Something handed in cannot be used; the message says what was got and what to do."""
+
+
+def few(items: Iterable[str], most: int = 5) -> str:
+    """The first of what a message names, and how many more there are."""
+    named = list(items)
+    more = f" and {len(named) - most} more" if len(named) > most else ""
+    return ", ".join(named[:most]) + more

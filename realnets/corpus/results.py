@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,10 +22,11 @@ from realnets.layers import MIN_M
 from realnets.simpson import Simpson, simpson_each
 from realnets.zoo import Unreachable
 from rmt.console import plain, write_text
-from rmt.errors import InputError
+from rmt.errors import InputError, few
 from rmt.inference import Estimate, holm, stack
 from rmt.netcdf import write
 from rmt.provenance import versions
+from rmt.tails import Status
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -323,6 +325,7 @@ def _remarks(metrics: Sequence[Metric], rows: Sequence[Row], measured: Mapping[s
             said.append(f"{metric.title} is equal in some models; τ is tau-b, which takes ties out.")
         if len(x) < len(rows):
             said.append(f"{metric.title} is known of {len(x)} of {len(rows)} models.")
+    said += _unfitted(measured)
     of = [each.metrics for each in measured.values() if each.metrics]
     if of:
         noise, untold, averaged = (
@@ -333,6 +336,17 @@ def _remarks(metrics: Sequence[Metric], rows: Sequence[Row], measured: Mapping[s
             " noise is not known. The means of the other layers are in the columns that end in _signal."
         )
     return said
+
+
+def _unfitted(measured: Mapping[str, Measured]) -> Iterator[str]:
+    """Which models have layers without a fit, by its cause."""
+    models: dict[str, list[str]] = {}
+    for name, of in measured.items():
+        for status, n in Counter(row["status"] for row in of.layers if not row["fitted"]).items():
+            models.setdefault(status, []).append(f"{name} ({n} of {len(of.layers)})")
+    for status, which in models.items():
+        cause, *_ = Status[status.upper()].remedy.partition(":")
+        yield f"Layers left out of the means, {cause}: {few(which)}."
 
 
 def _flat(of: Association) -> list[Row]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from realnets.readers._dispatch import reader_of, readers
-from realnets.readers._folder import few, open_folder
+from realnets.readers._folder import few_names, open_folder
 from realnets.readers.base import Probe as Probe
 from realnets.readers.base import Tensor as Tensor
 from realnets.readers.base import printable
@@ -87,7 +87,7 @@ def _describe(probe: Probe) -> str:
     if probe.size == 0:
         return "an empty file"
     if probe.head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return f"a zip archive of no weights, it holds {few(probe.members) or 'nothing'}"
+        return f"a zip archive of no weights, it holds {few_names(probe.members) or 'nothing'}"
     if (known := next((what for magic, what in _LOOKS_LIKE if probe.head.startswith(magic)), None)) is not None:
         return known
     if probe.head.isascii() and b"\x00" not in probe.head:

@@ -15,11 +15,10 @@ from types import ModuleType
 from realnets.readers import _dispatch, sharded
 from realnets.readers._paths import stays_inside
 from realnets.readers.base import Probe, Tensor, printable, unreadable
-from rmt.errors import InputError
+from rmt.errors import InputError, few
 
 _MAX_DEPTH = 3
 _MAX_FILES = 10_000
-_SHOWN = 5
 
 _PIECE = re.compile(r"-\d{5}-of-\d{5}$")
 _PRECISION = re.compile(r"[._-](fp16|fp32|bf16|float16|float32|bfloat16|int8|uint8|quantized|q4|q4f16|bnb4)$")
@@ -69,7 +68,7 @@ def open_folder(path: Path) -> tuple[str, list[Tensor], list[str]]:
     files, others = _sorted_out(path)
     if not files:
         known = ", ".join(r.FORMAT for r in _dispatch.readers())
-        held = few(others) or f"no files down to {_MAX_DEPTH} folders below"
+        held = few_names(others) or f"no files down to {_MAX_DEPTH} folders below"
         raise InputError(f"{path}: a folder of no weight files, it holds {held}; known formats: {known}")
     chosen, notes = _chosen(files)
     listed = [(file, *_read(file)) for file in chosen]
@@ -85,11 +84,9 @@ def open_folder(path: Path) -> tuple[str, list[Tensor], list[str]]:
     return ", ".join(formats), tensors, [f"{path}: {note}" for note in notes]
 
 
-def few(names: Iterable[object]) -> str:
-    """The first few names and how many more there are."""
-    shown = [printable(str(name)) for name in names]
-    more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
-    return ", ".join(shown[:_SHOWN]) + more
+def few_names(names: Iterable[object]) -> str:
+    """The first few names out of a file or folder, safe to print, and how many more there are."""
+    return few(printable(str(name)) for name in names)
 
 
 def _read(file: _File) -> tuple[list[Tensor], str]:
@@ -166,11 +163,11 @@ def _chosen(files: Sequence[_File]) -> tuple[list[_File], list[str]]:
     read = {f.name for f in chosen} | {name for name, index in index_of.items() if index in chosen}
     rest = [f for f in models if f.name not in read]
     left_out = {
-        f"as copies of {few(f.name for f in chosen)}": [f for f in rest if not f.fault],
+        f"as copies of {few_names(f.name for f in chosen)}": [f for f in rest if not f.fault],
         "being damaged": [f for f in rest if f.fault],
         "as the state of training": state if models is not state else [],
     }
-    return chosen, [f"not read, {why}: {few(f.name for f in which)}" for why, which in left_out.items() if which]
+    return chosen, [f"not read, {why}: {few_names(f.name for f in which)}" for why, which in left_out.items() if which]
 
 
 def _pieces(files: Sequence[_File]) -> dict[PurePosixPath, _File]:

@@ -233,6 +233,21 @@ def test_files_that_cannot_be_read_are_named_and_hide_nothing(tmp_path):
     assert "no model has a metric; " in result.stderr.splitlines()[-1]
 
 
+def test_diverged_networks_are_named_and_enter_no_mean(tmp_path):
+    table = weights(tmp_path)
+    nan = np.full((60, 52), np.nan, np.float32)
+    save_file({"fc0.weight": tf.random(60, 52), "fc1.weight": nan}, tmp_path / "b.safetensors")
+    save_file({"fc0.weight": nan, "fc1.weight": nan + 1}, tmp_path / "c.safetensors")
+    result = run("corpus", table, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    said = (
+        "Layers left out of the means, NaN or infinite values in the data: b (1 of 2), c (1 of 1)."  # of equal ones one
+    )
+    assert said in " ".join(result.stdout.split())
+    rows = json.loads((tmp_path / "out" / "corpus.json").read_text())["models"]
+    assert [(row["n_fitted"], row["alpha_all"] is not None) for row in rows[1:3]] == [(1, True), (0, False)]
+
+
 HEAD = "model,group,test_accuracy,alpha\n"
 BROKEN = {
     "no such column": (
