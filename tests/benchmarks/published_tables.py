@@ -117,4 +117,6 @@ def main(path: Path) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2 or not Path(sys.argv[1]).is_file():
+        sys.exit("usage: python tests/benchmarks/published_tables.py published_tables.csv")
     main(Path(sys.argv[1]))
