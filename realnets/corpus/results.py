@@ -326,11 +326,10 @@ def _remarks(metrics: Sequence[Metric], rows: Sequence[Row], measured: Mapping[s
         if len(x) < len(rows):
             said.append(f"{metric.title} is known of {len(x)} of {len(rows)} models.")
     said += _unfitted(measured)
-    of = [each.metrics for each in measured.values() if each.metrics]
-    if of:
-        noise, untold, averaged = (
-            int(sum(each[name] for each in of)) for name in ("n_noise", "n_untold", "n_averaged")
-        )
+    counts = [[row.get(name, math.nan) for name in ("n_noise", "n_untold", "n_averaged")] for row in rows]
+    known = [of for of in counts if np.isfinite(of).all()]
+    if known:
+        noise, untold, averaged = (int(sum(of)) for of in zip(*known, strict=True))
         said.append(
             f"Of {averaged} averaged layers {noise} have an α that is that of noise of their shape; {untold} are of a shape whose"
             " noise is not known. The means of the other layers are in the columns that end in _signal."

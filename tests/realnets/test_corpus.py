@@ -102,6 +102,13 @@ def test_what_was_written_is_a_table_that_gives_the_same(table, tmp_path):
     assert again.to_html() == first.to_html().replace(str(table), str(tmp_path / "models.csv"))
 
 
+def test_alphas_of_noise_are_counted_without_the_weights_too(tmp_path):
+    first = examine(read_table(weights(tmp_path)))
+    (tmp_path / "models.csv").write_text(first.to_csv())
+    again = examine(read_table(tmp_path / "models.csv"))
+    assert [remark for remark in first.remarks if "that of noise" in remark] == again.remarks[-1:]
+
+
 def test_intervals_of_the_tables_hold_together(tmp_path):
     """Over the metrics of a table, and over the groups of a metric: the truth is in all of them in 95 % of corpora."""
     n, held = 30, Counter()
