@@ -1,4 +1,4 @@
-"""Errors that are the user's to mend: the commands print them as one line and exit with 2."""
+"""Errors that are the user's to mend, which the commands print as one line and exit with 2, and what their messages list."""
 
 from collections.abc import Iterable
 

@@ -163,7 +163,9 @@ def test_a_star_is_beyond_every_replicate(cards):
 
 
 def alike(shown: str, printed: str) -> bool:
-    """The same words, and numbers to within one in the last place: processors round differently."""
+    """The same; distances to nulls to within one in the last place, since a law is fitted there and processors round differently."""
+    if not shown.startswith("ESD to nulls"):
+        return shown == printed
     number = re.compile(r"(\d+\.\d+)")
     words, others = number.split(shown), number.split(printed)
     return words[::2] == others[::2] and all(
