@@ -147,7 +147,7 @@ def sizes(n_images, epochs, few_and_many, **families):
         for family, usually in families.items()
         for axes, training in ((usually, usual), ({n: v if n == "depth" else v[:1] for n, v in usually.items()}, bad))
     )
-    return replace(first, also=others)
+    return replace(first, also=others, block=1)
 
 
 SIZES = {

@@ -120,11 +120,14 @@ class Size:
         n_trials: trials at each point.
         also: further grids over the same axes, such as one of larger matrices and fewer trials. The dataset spans all;
             what none of them asks for is NaN.
+        block: trials per cell, of the further grids too; see `rmt.sweep`. 1 where a trial takes minutes: an accelerator
+            computes as many of a block at once as it has memory for, whether they are asked for or not.
     """
 
     grid: Mapping[str, Sequence[Any]]
     n_trials: int
     also: Sequence["Size"] = ()
+    block: int = 10
 
     @property
     def parts(self) -> tuple["Size", ...]:

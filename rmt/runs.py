@@ -65,6 +65,7 @@ def run_claim(
                 part.grid,
                 key=point_key(jax.random.key(seed), {"claim": claim.name}),
                 n_trials=part.n_trials,
+                block=claim.sizes[size].block,
                 store=store,
                 executor=executor,
                 shard=shard,

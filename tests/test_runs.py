@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -35,6 +36,21 @@ def test_a_size_of_several_grids_is_one_dataset(tmp_path):
     assert int(np.isfinite(ds.draw).sum()) == 14
     alone = rmt.sweep(measure, size.grid, key=point_key(jax.random.key(0), {"claim": "c"}), n_trials=3, progress=False)
     np.testing.assert_array_equal(alone.draw, ds.draw.sel(N=[1, 2], mu=[2.0, 1.0]))
+
+
+def test_a_size_says_how_many_trials_are_computed_at_once(tmp_path):
+    def measure(key, *, N):
+        return {"draw": N * jax.random.uniform(key)}
+
+    size = Size({"N": (1,)}, 2, also=(Size({"N": (9,)}, 1),))
+    draws = []
+    for block in (10, 1):
+        claim = Claim("c", *[""] * 4, {"smoke": replace(size, block=block)}, measure, lambda ds: [], _no_figure, "")
+        ds, _ = run_claim(tmp_path / "c.py", claim, "smoke", tmp_path / str(block), seed=0)
+        assert ds.attrs["block"] == block
+        draws.append(ds.draw)
+    assert np.isfinite(draws[1]).sum() == 3
+    np.testing.assert_array_equal(*draws)
 
 
 def test_what_is_stored_stays_in_the_store(tmp_path):
