@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from realnets.layers import MIN_M, Layers
-from realnets.readers.base import Tensor, numpy_dtype, printable
-from rmt.errors import InputError
+from realnets.readers.base import Tensor, numpy_dtype
+from rmt.errors import InputError, printable
 
 _MAX_DEPTH = 64
 

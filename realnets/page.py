@@ -13,7 +13,6 @@ from markupsafe import Markup
 from realnets.analysis import ALPHA_CUT, Analysis, Row
 from realnets.naming import by_depth
 from realnets.nulls import Comparison
-from realnets.readers.base import printable
 from realnets.tables import (
     AVERAGE_HEADS,
     HOW_SURE,
@@ -28,6 +27,7 @@ from realnets.tables import (
 from rmt.calibration.card import JUDGED
 from rmt.calibration.nulls import VERDICTS
 from rmt.calibration.ranks import Ranks
+from rmt.errors import printable
 from rmt.inline_svg import svg_element
 from rmt.report import template
 

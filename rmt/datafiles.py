@@ -5,6 +5,7 @@ import contextlib
 import csv
 import io
 import math
+import os
 import re
 import sys
 import warnings
@@ -15,10 +16,11 @@ from typing import BinaryIO
 
 import numpy as np
 
-from rmt.errors import InputError, few
+from rmt.errors import InputError, few, printable
 
 STDIN = Path("-")
 
+_SHOWN = 40  # characters of a name in a message
 _MAX_HEADER = 10_000  # numpy's own bound: a longer one can exhaust the parser of the literal in it
 NPY_HEAD = 12 + 2 * _MAX_HEADER
 """As many first bytes of an .npy array as `npy_header` looks at."""
@@ -92,7 +94,7 @@ def load_table(file: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     used = [i for i, name in enumerate(names) if name or any(cells[i] for _, cells in rows)]
     names = [names[i] for i in used]
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise InputError(f"{where}: {names.count(twice)} columns are called {_plain(twice)!r}; give each its own name")
+        raise InputError(f"{where}: {names.count(twice)} columns are called {twice[:_SHOWN]!r}; give each its own name")
     if not rows:
         raise InputError(f"{where}: has column names but no rows")
     return names, [(line, [cells[i] for i in used]) for line, cells in rows]
@@ -127,7 +129,7 @@ def _opened(file: Path, kinds: str) -> Iterator[BinaryIO]:
         raise InputError(f"{where}: is a folder; give a {kinds} file")
     if file == STDIN and sys.stdin is None:
         raise InputError(f"{where}: standard input is closed")
-    with contextlib.nullcontext(sys.stdin.buffer) if file == STDIN else file.open("rb") as stream:
+    with contextlib.nullcontext(sys.stdin.buffer) if file == STDIN else open(file, "rb", opener=_opener) as stream:
         if stream.isatty():
             raise InputError(f"{where}: is a terminal; give a file, or pipe numbers in: `cut -f2 x.tsv | rmt fit -`")
         if file != STDIN and file.is_file():
@@ -137,6 +139,11 @@ def _opened(file: Path, kinds: str) -> Iterator[BinaryIO]:
         if len(data) > _MAX_PIPED:
             raise InputError(f"{where}: more than {_MAX_PIPED} bytes; save them to a file and give that")
         yield io.BytesIO(data)
+
+
+def _opener(path: str, flags: int) -> int:
+    """A terminal that is opened to be refused must not become that of the process, which would be hung up with it."""
+    return os.open(path, flags | getattr(os, "O_NOCTTY", 0))
 
 
 def _load(stream: BinaryIO, where: str, column: str | None, array: str | None) -> np.ndarray:
@@ -169,13 +176,8 @@ def _choose(where: str, kind: str, names: Sequence[str], count: int, wanted: str
         raise InputError(f"{where}: {names.count(wanted)} {kind}s are called {wanted!r}; give the number, {numbers}")
     if wanted in map(str, range(count)):
         return int(wanted)
-    known = f"{few([_plain(name) for name in names])}, or " if names else ""
+    known = f"{few([printable(name[:_SHOWN]) for name in names])}, or " if names else ""
     raise InputError(f"{where}: no {kind} {wanted!r}; there are {known}{numbers}")
-
-
-def _plain(name: str) -> str:
-    """A name out of a file, safe to print."""
-    return name[:40] if name.isprintable() else repr(name[:40])
 
 
 # --- npy and npz
@@ -236,13 +238,15 @@ def _npz(stream: BinaryIO, where: str, wanted: str | None) -> tuple[np.ndarray, 
             members = [i for i in archive.infolist() if i.filename.endswith(".npy")]
             names = [i.filename.removesuffix(".npy") for i in members]
             if not members:
-                inside = few([_plain(name) for name in archive.namelist()]) or "nothing"
+                inside = few([printable(name[:_SHOWN]) for name in archive.namelist()]) or "nothing"
                 raise InputError(f"{where}: a zip of no .npy arrays, it holds {inside}; give .npz, .npy or text")
             if wanted is None and len(members) > 1:
-                inside = few([f"{_plain(n)} {_shape(archive, i)}" for n, i in zip(names, members, strict=True)])
+                inside = few(
+                    [f"{printable(n[:_SHOWN])} {_shape(archive, i)}" for n, i in zip(names, members, strict=True)]
+                )
                 raise InputError(f"{where}: holds {len(members)} arrays: {inside}; choose one with --array NAME")
             chosen = 0 if wanted is None else _choose(where, "array", names, len(members), wanted)
-            where = f"{where}: {_plain(names[chosen])}"
+            where = f"{where}: {printable(names[chosen][:_SHOWN])}"
             return npy_array(_unpacked(archive, members[chosen], stream.seek(0, io.SEEK_END), where), where), where
     except (InputError, MemoryError):
         raise

@@ -12,3 +12,8 @@ def few(items: Iterable[str], most: int = 5) -> str:
     named = list(items)
     more = f" and {len(named) - most} more" if len(named) > most else ""
     return ", ".join(named[:most]) + more
+
+
+def printable(text: str) -> str:
+    """A text out of a file as one line that is safe to print: what is not printable is escaped as in Python."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

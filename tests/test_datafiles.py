@@ -3,6 +3,7 @@
 import io
 import os
 import re
+import subprocess
 import sys
 import threading
 import time
@@ -283,6 +284,25 @@ def test_a_terminal_is_refused_and_not_waited_for(monkeypatch):
         for file in (STDIN, Path(name)):
             with pytest.raises(InputError, match=r"is a terminal; give a file, or pipe"):
                 load_array(file)
+
+
+def test_a_terminal_that_is_refused_does_not_become_that_of_the_process():
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    code = """
+import os, sys
+from pathlib import Path
+from rmt.datafiles import load_array
+try:
+    load_array(Path(sys.argv[1]))
+except ValueError:
+    os.open("/dev/tty", os.O_RDONLY)
+"""
+    with os.fdopen(ours, "rb"), os.fdopen(theirs):
+        command = [sys.executable, "-c", code, os.ttyname(theirs)]
+        ended = subprocess.run(command, start_new_session=True, capture_output=True, text=True)
+    assert "OSError" in ended.stderr
+    assert "'/dev/tty'" in ended.stderr
 
 
 def test_a_closed_standard_input_is_refused(monkeypatch):

@@ -12,8 +12,7 @@ from realnets.readers._dispatch import reader_of, readers
 from realnets.readers._folder import few_names, open_folder
 from realnets.readers.base import Probe as Probe
 from realnets.readers.base import Tensor as Tensor
-from realnets.readers.base import printable
-from rmt.errors import InputError
+from rmt.errors import InputError, printable
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from types import ModuleType
 
 from realnets.readers import _dispatch, sharded
 from realnets.readers._paths import stays_inside
-from realnets.readers.base import Probe, Tensor, printable, unreadable
-from rmt.errors import InputError, few
+from realnets.readers.base import Probe, Tensor, unreadable
+from rmt.errors import InputError, few, printable
 
 _MAX_DEPTH = 3
 _MAX_FILES = 10_000

@@ -2,7 +2,7 @@
 
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from rmt.errors import InputError
+from rmt.errors import InputError, printable
 
 _SHOWN = 80
 
@@ -40,7 +40,7 @@ def beside(path: Path, name: str, where: str) -> Path:
     Raises:
         InputError: it is absolute, leads out of the folder, or is not there.
     """
-    shown = name[:_SHOWN] if name.isprintable() else repr(name[:_SHOWN])
+    shown = printable(name[:_SHOWN])
     pure, foreign = PurePosixPath(name), PureWindowsPath(name)
     if pure.is_absolute() or foreign.drive or foreign.root or ".." in pure.parts + foreign.parts:
         raise InputError(f"{where}: refers to {shown}, which is outside its folder; refused")

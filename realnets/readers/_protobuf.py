@@ -11,6 +11,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from realnets.readers.base import MAX_INDEX_BYTES
+from rmt.errors import printable
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 """Wire types; the other two are groups, which neither ONNX nor TensorFlow has."""
@@ -212,5 +213,4 @@ def varints(data: bytes, count: int, dtype: np.dtype) -> np.ndarray:
 
 def plain(data: bytes) -> str:
     """A name out of a file, safe to print in one line."""
-    text = data[:MAX_NAME].decode(errors="replace")
-    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    return printable(data[:MAX_NAME].decode(errors="replace"))

@@ -101,11 +101,6 @@ class _Bounded(io.FileIO):
         return super().read(size)
 
 
-def printable(name: str) -> str:
-    """A name out of a file as one line without control characters, for messages and tables."""
-    return name if name.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in name)
-
-
 def numpy_dtype(name: str) -> np.dtype:
     """The NumPy dtype called `name`, the 16- and 8-bit floats of ml_dtypes included; ValueError for any other name."""
     extended = getattr(ml_dtypes, name, None) if name.startswith(("bfloat", "float8")) else None

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from realnets.readers.base import MAX_INDEX_BYTES, MAX_TENSORS, Probe, Tensor, numpy_dtype, printable
-from rmt.errors import InputError
+from realnets.readers.base import MAX_INDEX_BYTES, MAX_TENSORS, Probe, Tensor, numpy_dtype
+from rmt.errors import InputError, printable
 
 FORMAT = "GGUF"
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from realnets.readers import _dispatch
 from realnets.readers._paths import beside, is_plain
-from realnets.readers.base import MAX_TENSORS, Probe, Tensor, printable, unreadable
-from rmt.errors import InputError
+from realnets.readers.base import MAX_TENSORS, Probe, Tensor, unreadable
+from rmt.errors import InputError, printable
 
 FORMAT = "sharded checkpoint"
 
