@@ -69,3 +69,16 @@ def test_flips(tmp_path):
     assert "flip: c: s1: supported, contradicted" in printed
     assert "inconclusive with some: c: s2: inconclusive, supported" in printed
     assert "3 verdicts with 2 seeds: 1 the same, 1 flip, 1 inconclusive with some" in printed
+
+
+def test_reseeded(tmp_path):
+    file = str(ROOT / "experiments" / "verdicts" / "contest" / "paper.nc")
+    lines = run(tmp_path, "reseeded", file, file).splitlines()
+    assert [line.split(": ")[:2] for line in lines[:3]] == [
+        ["trained", "alpha of a layer"],
+        ["trained", "log10 spectral norm of a layer"],
+        ["trained", "mean alpha of a network"],
+    ]
+    assert len(lines) == 9
+    assert all("correlation 1.00, differ by 0.00" in line for line in lines)
+    assert lines[2].startswith("trained: mean alpha of a network: 204,")
