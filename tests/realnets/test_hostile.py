@@ -85,7 +85,7 @@ def test_plain_values_come_back_as_pickled(protocol):
     ],
 )
 def test_malicious_pickles_end_quickly_without_a_crash(tmp_path, pickled):
-    start = time.monotonic()
+    start = time.process_time()  # its own time: others may be at work on the machine
     path = tmp_path / "w"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("m/data.pkl", pickled)
@@ -93,7 +93,7 @@ def test_malicious_pickles_end_quickly_without_a_crash(tmp_path, pickled):
         assert open_checkpoint(path).tensors == []
     except InputError as error:
         assert str(path) in str(error)  # noqa: PT017 (either outcome is right)
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_endless_work_is_refused():
