@@ -1,4 +1,4 @@
-"""What another seed does to alpha: networks of the same settings, trained from two seeds by experiment 26.
+"""What another seed does to alpha and to the verdicts: networks of the same settings, trained from two seeds by experiment 26.
 
     for seed in 1 2; do FASHION_MNIST=FOLDER rmt run experiments/26_contest.py --seed $seed --out results/seed$seed; done
     python tests/benchmarks/reseeded.py results/seed1/contest/default.nc results/seed2/contest/default.nc
@@ -6,7 +6,9 @@
 Prints for the alpha of a layer, its log spectral norm, and the mean alpha of a network: the correlation of the two seeds, the root
 mean square of their difference, and the standard deviation of the first seed's, which a difference is to be held against. The same
 for initial and for shuffled weights, which share nothing but their shapes and, shuffled, their entries. Layers are those with
-0 < alpha < 8 from both seeds; a mean is over those of its seed.
+0 < alpha < 8 from both seeds; a mean is over those of its seed. Then the verdict on each statement of the claim from either seed.
+
+Networks that only one of the files has are left out of both, so that a run may be held against an unfinished one.
 """
 
 import argparse
@@ -14,12 +16,21 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
+from flips import kind
 
 from realnets.analysis import ALPHA_CUT
 from realnets.families import FAMILIES
 from realnets.trained import FINAL, INITIAL, SHUFFLED, Models
+from rmt.claims import load_claims
 
+CLAIM = Path(__file__).parents[2] / "experiments" / "26_contest.py"
 KINDS = {"trained": FINAL, "initial": INITIAL, "shuffled": SHUFFLED}
+
+
+def of_both(seeds: list[xr.Dataset]) -> list[xr.Dataset]:
+    """The datasets without the networks that one of them lacks."""
+    here = np.isfinite(seeds[0].train_accuracy) & np.isfinite(seeds[1].train_accuracy)
+    return [ds.map(lambda column: column.where(here) if set(here.dims) <= set(column.dims) else column) for ds in seeds]
 
 
 def compared(first: np.ndarray, second: np.ndarray) -> str:
@@ -34,16 +45,22 @@ def layers(models: list[Models], name: str, of: int) -> np.ndarray:
 
 
 def main() -> None:
-    """Print three lines for each kind of weights."""
+    """Print three lines for each kind of weights, one for the networks of each family, and one for each statement."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs=2, type=Path, help="the dataset of each seed")
-    seeds = [[Models(xr.load_dataset(file), family) for family in FAMILIES] for file in parser.parse_args().files]
-    for kind, of in KINDS.items():
+    datasets = of_both([xr.load_dataset(file) for file in parser.parse_args().files])
+    seeds = [[Models(ds, family) for family in FAMILIES] for ds in datasets]
+    for weights, of in KINDS.items():
         kept = np.logical_and.reduce([(a > 0) & (a < ALPHA_CUT) for a in (layers(ms, "alpha", of) for ms in seeds)])
         for what, name in (("alpha", "alpha"), ("log10 spectral norm", "log_spectral_norm")):
-            print(f"{kind}: {what} of a layer: {compared(*(layers(models, name, of)[kept] for models in seeds))}")
+            print(f"{weights}: {what} of a layer: {compared(*(layers(models, name, of)[kept] for models in seeds))}")
         means = np.array([np.concatenate([m.mean("Alpha", of) for m in models]) for models in seeds])
-        print(f"{kind}: mean alpha of a network: {compared(*means[:, np.isfinite(means).all(axis=0)])}")
+        print(f"{weights}: mean alpha of a network: {compared(*means[:, np.isfinite(means).all(axis=0)])}")
+    print("networks: " + ", ".join(f"{len(m.quality)} {family}" for family, m in zip(FAMILIES, seeds[0], strict=True)))
+    (claim,) = load_claims([CLAIM]).values()
+    for found in zip(*(claim.check(ds) for ds in datasets), strict=True):
+        told = "; ".join(f"{v.outcome} {v.effect:.2f} [{v.interval[0]:.2f}, {v.interval[1]:.2f}]" for v in found)
+        print(f"{kind([v.outcome for v in found])}: {found[0].statement}: {told}")
 
 
 if __name__ == "__main__":
