@@ -58,14 +58,13 @@ def run(code: str) -> str:
 
 def test_import_is_quiet_quick_allocates_nothing_and_sets_float64():
     out = run(
-        "import time; start = time.perf_counter(); import jax, equinox; between = time.perf_counter(); import rmt, realnets\n"
-        "share = (time.perf_counter() - between) / (between - start)\n"
-        "import sys; realnets.analyze, realnets.read_layers, rmt.fit_tail, rmt.IID\n"
-        "print(share, len(jax.live_arrays()), jax.config.jax_enable_x64, [m for m in ('matplotlib', 'zarr', 'xarray', 'scipy.stats',"
+        "import time; t = time.process_time(); import rmt, realnets; t = time.process_time() - t\n"
+        "import jax, sys; realnets.analyze, realnets.read_layers, rmt.fit_tail, rmt.IID\n"
+        "print(t, len(jax.live_arrays()), jax.config.jax_enable_x64, [m for m in ('matplotlib', 'zarr', 'xarray', 'scipy.stats',"
         " 'scipy.linalg', 'pandas', 'rmt.sweeps', 'rmt.extremes', 'realnets.corpus') if m in sys.modules])"
     )
-    share, arrays, x64, heavy = out.split(maxsplit=3)
-    assert float(share) < 0.2  # of what JAX and equinox take, which nobody gets round; 0.004 on a quiet machine
+    seconds, arrays, x64, heavy = out.split(maxsplit=3)
+    assert float(seconds) < 4  # the process's own: 1.5 s on a quiet machine, and the slack is for a busy one
     assert arrays == "0"
     assert x64 == "True"
     assert heavy.strip() == "[]"

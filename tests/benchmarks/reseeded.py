@@ -12,6 +12,7 @@ Networks that only one of the files has are left out of both, so that a run may 
 """
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from realnets.analysis import ALPHA_CUT
 from realnets.families import FAMILIES
 from realnets.trained import FINAL, INITIAL, SHUFFLED, Models
 from rmt.claims import load_claims
+from rmt.report import effect_text
 
 CLAIM = Path(__file__).parents[2] / "experiments" / "26_contest.py"
 KINDS = {"trained": FINAL, "initial": INITIAL, "shuffled": SHUFFLED}
@@ -30,7 +32,7 @@ KINDS = {"trained": FINAL, "initial": INITIAL, "shuffled": SHUFFLED}
 def of_both(seeds: list[xr.Dataset]) -> list[xr.Dataset]:
     """The datasets without the networks that one of them lacks."""
     here = np.isfinite(seeds[0].train_accuracy) & np.isfinite(seeds[1].train_accuracy)
-    return [ds.map(lambda column: column.where(here) if set(here.dims) <= set(column.dims) else column) for ds in seeds]
+    return [ds.where(here) for ds in seeds]
 
 
 def compared(first: np.ndarray, second: np.ndarray) -> str:
@@ -59,7 +61,7 @@ def main() -> None:
     print("networks: " + ", ".join(f"{len(m.quality)} {family}" for family, m in zip(FAMILIES, seeds[0], strict=True)))
     (claim,) = load_claims([CLAIM]).values()
     for found in zip(*(claim.check(ds) for ds in datasets), strict=True):
-        told = "; ".join(f"{v.outcome} {v.effect:.2f} [{v.interval[0]:.2f}, {v.interval[1]:.2f}]" for v in found)
+        told = "; ".join(" ".join([v.outcome, *effect_text(asdict(v))]) for v in found)
         print(f"{kind([v.outcome for v in found])}: {found[0].statement}: {told}")
 
 
