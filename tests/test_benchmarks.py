@@ -83,8 +83,10 @@ def test_reseeded(tmp_path):
     assert all("correlation 1.00, differ by 0.00" in line for line in lines[:9])
     assert lines[2].startswith("trained: mean alpha of a network: 204,")
     assert lines[9] == "networks: 132 VGG, 72 NIN"
-    assert len(lines) == 21
-    assert all(line.startswith("the same: ") for line in lines[10:])
+    assert len(lines) == 23
+    assert all(line.startswith("the same: ") for line in lines[10:21])
+    assert lines[21].startswith("test accuracy by that of the twin, VGG: mean tau 1.00 [")
+    assert lines[22].startswith("test accuracy by that of the twin, NIN: mean tau 1.00 [")
 
 
 def test_reseeded_leaves_out_what_one_seed_lacks(tmp_path):
@@ -96,4 +98,4 @@ def test_reseeded_leaves_out_what_one_seed_lacks(tmp_path):
     lines = run(tmp_path, "reseeded", str(file), "fewer.nc").splitlines()
     assert all("correlation 1.00, differ by 0.00" in line for line in lines[:9])
     assert lines[9] == "networks: 110 VGG, 72 NIN"
-    assert all(line.startswith("the same: ") for line in lines[10:])
+    assert all(line.startswith("the same: ") for line in lines[10:21])

@@ -6,7 +6,8 @@
 Prints for the alpha of a layer, its log spectral norm, and the mean alpha of a network: the correlation of the two seeds, the root
 mean square of their difference, and the standard deviation of the first seed's, which a difference is to be held against. The same
 for initial and for shuffled weights, which share nothing but their shapes and, shuffled, their entries. Layers are those with
-0 < alpha < 8 from both seeds; a mean is over those of its seed. Then the verdict on each statement of the claim from either seed.
+0 < alpha < 8 from both seeds; a mean is over those of its seed. Then the verdict on each statement of the claim from either seed, and
+Kendall's tau within depths between the test accuracy of a network and that of its twin, which knows all of it but the seed.
 
 Networks that only one of the files has are left out of both, so that a run may be held against an unfinished one.
 """
@@ -22,6 +23,7 @@ from flips import kind
 from realnets.analysis import ALPHA_CUT
 from realnets.families import FAMILIES
 from realnets.trained import FINAL, INITIAL, SHUFFLED, Models
+from rmt.association import average_interval
 from rmt.claims import load_claims
 from rmt.report import effect_text
 
@@ -47,7 +49,7 @@ def layers(models: list[Models], name: str, of: int) -> np.ndarray:
 
 
 def main() -> None:
-    """Print three lines for each kind of weights, one for the networks of each family, and one for each statement."""
+    """Print three lines for each kind of weights, one of the networks, one for each statement, and one for each family."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs=2, type=Path, help="the dataset of each seed")
     datasets = of_both([xr.load_dataset(file) for file in parser.parse_args().files])
@@ -63,6 +65,9 @@ def main() -> None:
     for found in zip(*(claim.check(ds) for ds in datasets), strict=True):
         told = "; ".join(" ".join([v.outcome, *effect_text(asdict(v))]) for v in found)
         print(f"{kind([v.outcome for v in found])}: {found[0].statement}: {told}")
+    for family, first, second in zip(FAMILIES, *seeds, strict=True):
+        tau = average_interval("tau", second.quality, first.quality, first.depth, comparisons=len(FAMILIES))
+        print(f"test accuracy by that of the twin, {family}: mean tau {tau.value:.2f} [{tau.low:.2f}, {tau.high:.2f}]")
 
 
 if __name__ == "__main__":
