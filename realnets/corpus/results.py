@@ -315,16 +315,18 @@ def examine(
 
 
 def _remarks(metrics: Sequence[Metric], rows: Sequence[Row], measured: Mapping[str, Measured]) -> list[str]:
-    said = []
+    said: list[str] = []
+    lacking: dict[int, list[str]] = {}
     for metric in metrics:
         x = np.array([row[metric.name] for row in rows], float)
         x = x[np.isfinite(x)]
-        if np.ptp(x) == 0:
+        if len(x) > 1 and np.ptp(x) == 0:
             said.append(f"{metric.title} is the same in all models that have it: it goes with nothing.")
         elif len(np.unique(x)) < len(x):
             said.append(f"{metric.title} is equal in some models; τ is tau-b, which takes ties out.")
         if len(x) < len(rows):
-            said.append(f"{metric.title} is known of {len(x)} of {len(rows)} models.")
+            lacking.setdefault(len(x), []).append(metric.title)
+    said += [f"Known of {n} of {len(rows)} models: {', '.join(titles)}." for n, titles in lacking.items()]
     said += _unfitted(measured)
     counts = [[row.get(name, math.nan) for name in ("n_noise", "n_untold", "n_averaged")] for row in rows]
     known = [of for of in counts if np.isfinite(of).all()]

@@ -351,6 +351,13 @@ def test_poor_tables_are_survived_and_said(tmp_path):
     assert "mine" in result.stdout
 
 
+def test_metrics_of_one_model_are_one_remark(tmp_path):
+    (tmp_path / "t.csv").write_text("model,group,test_accuracy,alpha,ks\na,x,1,2,0.1\nb,x,2,,\n")
+    said = run("corpus", tmp_path / "t.csv").stdout
+    assert said.count("Known of 1 of 2 models: Alpha, QualityOfAlphaFit.") == 1
+    assert "is the same in all models" not in said
+
+
 @pytest.mark.parametrize("width", [60, 80, 140])
 def test_the_summary_fits_the_terminal(table, width):
     result = run("corpus", table, width=width)
