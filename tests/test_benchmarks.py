@@ -98,4 +98,6 @@ def test_reseeded_leaves_out_what_one_seed_lacks(tmp_path):
     lines = run(tmp_path, "reseeded", str(file), "fewer.nc").splitlines()
     assert all("correlation 1.00, differ by 0.00" in line for line in lines[:9])
     assert lines[9] == "networks: 110 VGG, 72 NIN"
+    assert len(lines) == 23
     assert all(line.startswith("the same: ") for line in lines[10:21])
+    assert all(": mean tau 1.00 [" in line for line in lines[21:])
